@@ -1,0 +1,90 @@
+#pragma once
+
+/*
+ * The store: jobs, replicate records and results in SQLite (WAL, synchronous=FULL). Writes are
+ * queued to one thread that commits what has gathered as a group; a write's callback runs on the
+ * loop's thread, from dwb_store_dispatch, after its commit is durable, in the order of the calls.
+ * Reads are synchronous, on a connection of their own, and see every committed write. The only file
+ * that knows sqlite3 is store.c (and its schema and group-commit siblings store_*.c).
+ *
+ * A failed commit is never retried: every write of the group and all later ones get the error, and
+ * dwb_store_failed() says so; the daemon stops acknowledging and exits, recovery is at start-up.
+ * ENOSPC (SQLITE_FULL) is -ENOSPC for that group only: the store stays usable.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#define DWB_JOB_ID_MAX          40
+#define DWB_IDEMPOTENCY_KEY_MAX 128
+
+enum dwb_job_state {
+    DWB_JOB_QUEUED,
+    DWB_JOB_RUNNING,
+    DWB_JOB_DONE,
+    DWB_JOB_FAILED,
+    DWB_JOB_CANCELLED,
+    DWB_N_JOB_STATES
+};
+
+struct dwb_job_row { /* strings borrowed until the callback returns, or owned by the caller on writes */
+    const char *id; /* time-ordered, unique */
+    enum dwb_job_state state;
+    uid_t uid;                   /* who submitted it (SO_PEERCRED) */
+    const char *idempotency_key; /* NULL = none; unique per uid */
+    const char *name;            /* of the suite or layer */
+    const char *spec;            /* canonical JSON */
+    const char *reason;          /* of failed and cancelled, "" otherwise */
+    uint64_t created_ns;         /* CLOCK_REALTIME; 0 = not yet */
+    uint64_t started_ns;
+    uint64_t finished_ns;
+};
+
+struct dwb_store;
+
+/* status: 0, or a negative errno (-EEXIST: the idempotency key or replicate is there already). */
+typedef void dwb_store_done_fn(int status, void *userdata);
+typedef int dwb_store_job_fn(const struct dwb_job_row *job, void *userdata); /* <0 stops */
+typedef int dwb_store_replicate_fn(uint32_t layer, uint32_t replicate, const char *record,
+                                   void *userdata);
+
+const char *dwb_job_state_name(enum dwb_job_state state);
+int dwb_job_state_from_name(const char *name, enum dwb_job_state *ret_state);
+
+/* Creates or opens and migrates the database; takes an exclusive lock on `path`.lock, so that a
+ * second daemon gets -EBUSY. error (size error_size) receives the library's text. */
+int dwb_store_open(const char *path, char *error, size_t error_size, struct dwb_store **ret_store);
+void dwb_store_close(struct dwb_store *store); /* commits what is queued; takes NULL */
+
+int dwb_store_fd(const struct dwb_store *store); /* readable while completions wait */
+void dwb_store_dispatch(struct dwb_store *store);
+int dwb_store_failed(const struct dwb_store *store); /* 0, or the errno of the fatal failure */
+
+/* Writes: 0 when queued (fn will run exactly once), else a negative errno and fn never runs. Strings are copied. */
+int dwb_store_add_job(struct dwb_store *store, const struct dwb_job_row *job,
+                      dwb_store_done_fn *fn, void *userdata);
+/* Sets state, reason and the time of the new state; for DONE with its result document, atomically. */
+int dwb_store_set_state(struct dwb_store *store, const char *id, enum dwb_job_state state,
+                        const char *reason, uint64_t at_ns, const char *result,
+                        dwb_store_done_fn *fn, void *userdata);
+int dwb_store_add_replicate(struct dwb_store *store, const char *id, uint32_t layer,
+                            uint32_t replicate, const char *record, dwb_store_done_fn *fn,
+                            void *userdata);
+
+/* Reads: 0, -ENOENT, or another negative errno. */
+int dwb_store_get_job(struct dwb_store *store, const char *id, dwb_store_job_fn *fn,
+                      void *userdata);
+/* Newest first; state < 0 = all; after = an id or NULL (older than it). */
+int dwb_store_list_jobs(struct dwb_store *store, int state, const char *after, uint32_t limit,
+                        dwb_store_job_fn *fn, void *userdata);
+/* Jobs queued or running, oldest first: what start-up has to take up again. */
+int dwb_store_pending_jobs(struct dwb_store *store, dwb_store_job_fn *fn, void *userdata);
+int dwb_store_find_key(struct dwb_store *store, uid_t uid, const char *key, char *ret_id,
+                       size_t size);
+int dwb_store_list_replicates(struct dwb_store *store, const char *id, dwb_store_replicate_fn *fn,
+                              void *userdata);
+int dwb_store_get_result(struct dwb_store *store, const char *id, char **ret_result);
+int dwb_store_count_states(struct dwb_store *store, uint64_t counts[DWB_N_JOB_STATES]);
+int dwb_store_count_queued(struct dwb_store *store, uid_t uid, uint64_t *ret_n);
