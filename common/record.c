@@ -1,0 +1,420 @@
+/*
+ * The codec of replicate records. The decoder faces a pipe from a process that may have crashed, a
+ * database that may be old and a fuzzer: it takes exactly the members it knows, each of the right
+ * type and in range, and refuses the record as a whole otherwise. Encoding then decoding gives an
+ * equal record.
+ *
+ * Counts are JSON integers of at most 63 bits. Two values need more than JSON has: a seed past 63
+ * bits is a decimal string, and an infinite worst_error (an output was NaN) is null.
+ *
+ * Invariants of a decoded record: indices point inside their arrays, halves are 0 or 1, n_calls and
+ * wall_ns are at least 1, flags are known bits, counter names are distinct, a reading belongs to a
+ * counter that has a source, mismatched <= verified, strings are free of control characters.
+ */
+
+#include "common/record.h"
+
+#include "common/cleanup.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#define SUBJECTS_MAX 256
+#define COUNTERS_MAX 128
+#define ROWS_MAX     (DWB_RECORD_BYTES_MAX / 12) /* no row of samples or readings is shorter */
+#define FLAGS_ALL    (DWB_SAMPLE_SWITCHED | DWB_SAMPLE_MIGRATED | DWB_SAMPLE_STOLEN | DWB_SAMPLE_GAP)
+
+static const char *const operation_names[DWB_N_OPERATIONS] = {
+    [DWB_OPERATION_STANDARD] = "standard",
+    [DWB_OPERATION_DEPTHWISE] = "depthwise",
+    [DWB_OPERATION_POINTWISE] = "pointwise",
+    [DWB_OPERATION_SEPARABLE] = "separable",
+    [DWB_OPERATION_SEPARABLE_FUSED] = "separable_fused",
+    [DWB_OPERATION_CANARY] = "canary",
+    [DWB_OPERATION_FMA_PEAK] = "fma_peak",
+    [DWB_OPERATION_READ] = "read",
+    [DWB_OPERATION_TRIAD] = "triad",
+};
+
+static const char *const source_names[] = {
+    [DWB_SOURCE_NONE] = NULL,           [DWB_SOURCE_HARDWARE] = "hardware",
+    [DWB_SOURCE_SOFTWARE] = "software", [DWB_SOURCE_DERIVED] = "derived",
+    [DWB_SOURCE_ANALYTIC] = "analytic", [DWB_SOURCE_SIMULATED] = "simulated",
+};
+
+const char *dwb_operation_name(enum dwb_operation operation)
+{
+    return (unsigned)operation < DWB_N_OPERATIONS ? operation_names[operation] : NULL;
+}
+
+int dwb_operation_from_name(const char *name, enum dwb_operation *ret_operation)
+{
+    for (size_t i = 0; i < DWB_N_OPERATIONS; i++)
+        if (strcmp(name, operation_names[i]) == 0) {
+            *ret_operation = (enum dwb_operation)i;
+            return 0;
+        }
+    return -EINVAL;
+}
+
+const char *dwb_source_name(enum dwb_source source)
+{
+    return (unsigned)source <= DWB_SOURCE_SIMULATED ? source_names[source] : NULL;
+}
+
+static json_t *seed_to_json(uint64_t seed)
+{
+    char text[24];
+
+    if (seed <= INT64_MAX)
+        return json_integer((json_int_t)seed);
+    snprintf(text, sizeof text, "%" PRIu64, seed);
+    return json_string(text);
+}
+
+static json_t *subjects_to_json(const struct dwb_record *record)
+{
+    json_t *array = json_array();
+
+    for (size_t i = 0; array && i < record->n_subjects; i++) {
+        const struct dwb_subject *s = &record->subjects[i];
+        json_t *item = json_pack(
+            "{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:o}", "operation",
+            dwb_operation_name(s->operation), "backend", s->backend, "isa", s->isa, "kernel",
+            s->kernel, "algorithm", s->algorithm, "level", s->level, "macs_nominal",
+            (json_int_t)s->macs_nominal, "macs_executed", (json_int_t)s->macs_executed, "bytes",
+            (json_int_t)s->bytes, "verified", (json_int_t)s->verified, "mismatched",
+            (json_int_t)s->mismatched, "worst_error",
+            isfinite(s->worst_error) ? json_real(s->worst_error) : json_null());
+        if (json_array_append_new(array, item) < 0) {
+            json_decref(array);
+            return NULL;
+        }
+    }
+    return array;
+}
+
+static json_t *samples_to_json(const struct dwb_record *record)
+{
+    json_t *array = json_array();
+
+    for (size_t i = 0; array && i < record->n_samples; i++) {
+        const struct dwb_sample *s = &record->samples[i];
+        json_t *row =
+            json_pack("[I, I, I, I, I, I, I]", (json_int_t)s->subject, (json_int_t)s->block,
+                      (json_int_t)s->half, (json_int_t)s->n_calls, (json_int_t)s->wall_ns,
+                      (json_int_t)s->cpu_ns, (json_int_t)s->flags);
+        if (json_array_append_new(array, row) < 0) {
+            json_decref(array);
+            return NULL;
+        }
+    }
+    return array;
+}
+
+static json_t *counters_to_json(const struct dwb_record *record)
+{
+    json_t *array = json_array();
+
+    for (size_t i = 0; array && i < record->n_counters; i++) {
+        const struct dwb_counter *c = &record->counters[i];
+        json_t *item =
+            json_pack("{s:s, s:s, s:s, s:s?, s:s}", "name", c->name, "event", c->event, "unit",
+                      c->unit, "source", dwb_source_name(c->source), "reason", c->reason);
+        if (json_array_append_new(array, item) < 0) {
+            json_decref(array);
+            return NULL;
+        }
+    }
+    return array;
+}
+
+static json_t *readings_to_json(const struct dwb_record *record)
+{
+    json_t *array = json_array();
+
+    for (size_t i = 0; array && i < record->n_readings; i++) {
+        const struct dwb_reading *r = &record->readings[i];
+        json_t *row = json_pack("[I, I, I, I, I]", (json_int_t)r->subject, (json_int_t)r->counter,
+                                (json_int_t)r->block, (json_int_t)r->n_calls, (json_int_t)r->value);
+        if (json_array_append_new(array, row) < 0) {
+            json_decref(array);
+            return NULL;
+        }
+    }
+    return array;
+}
+
+json_t *dwb_record_to_json(const struct dwb_record *record)
+{
+    /* "o" steals each new reference and fails the whole pack when one of them is NULL. */
+    return json_pack(
+        "{s:s, s:s, s:o, s:I, s:I, s:o, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "type",
+        "replicate", "schema", DWB_RECORD_SCHEMA, "layer", dwb_layer_to_json(&record->layer),
+        "replicate", (json_int_t)record->replicate, "cpu", (json_int_t)record->cpu, "seed",
+        seed_to_json(record->seed), "cache", dwb_cache_mode_name(record->cache), "elapsed_ns",
+        (json_int_t)record->elapsed_ns, "kernel_ns", (json_int_t)record->kernel_ns, "subjects",
+        subjects_to_json(record), "samples", samples_to_json(record), "counters",
+        counters_to_json(record), "readings", readings_to_json(record), "environment",
+        record->environment ? json_incref(record->environment) : json_object());
+}
+
+/* Copies a JSON string that fits, NUL included, and holds no control character. */
+static int take_text(const json_t *value, char *buffer, size_t size)
+{
+    const char *text = json_string_value(value);
+    size_t length = json_string_length(value);
+
+    if (!text || length >= size)
+        return -EINVAL;
+    for (size_t i = 0; i < length; i++)
+        if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
+            return -EINVAL;
+    memcpy(buffer, text, length + 1);
+    return 0;
+}
+
+static int take_count(const json_t *value, uint64_t min, uint64_t max, uint64_t *ret_count)
+{
+    json_int_t n = json_integer_value(value);
+
+    if (!json_is_integer(value) || n < 0 || (uint64_t)n < min || (uint64_t)n > max)
+        return -EINVAL;
+    *ret_count = (uint64_t)n;
+    return 0;
+}
+
+static int take_count32(const json_t *value, uint32_t min, uint32_t max, uint32_t *ret_count)
+{
+    uint64_t n;
+    int r = take_count(value, min, max, &n);
+
+    if (r == 0)
+        *ret_count = (uint32_t)n;
+    return r;
+}
+
+static int take_seed(const json_t *value, uint64_t *ret_seed)
+{
+    const char *text = json_string_value(value);
+    char *end;
+
+    if (!text)
+        return take_count(value, 0, INT64_MAX, ret_seed);
+    if (text[0] < '1' || text[0] > '9') /* strtoull takes blanks and signs, a seed has none */
+        return -EINVAL;
+    errno = 0;
+    unsigned long long seed = strtoull(text, &end, 10);
+    if (errno || *end || strlen(text) != json_string_length(value) || seed <= INT64_MAX)
+        return -EINVAL;
+    *ret_seed = seed;
+    return 0;
+}
+
+static int take_subject(json_t *item, struct dwb_subject *subject)
+{
+    json_t *operation, *backend, *isa, *kernel, *algorithm, *level;
+    json_t *nominal, *executed, *bytes, *verified, *mismatched, *worst;
+    const char *name;
+
+    if (json_unpack_ex(item, NULL, JSON_STRICT,
+                       "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "operation",
+                       &operation, "backend", &backend, "isa", &isa, "kernel", &kernel, "algorithm",
+                       &algorithm, "level", &level, "macs_nominal", &nominal, "macs_executed",
+                       &executed, "bytes", &bytes, "verified", &verified, "mismatched", &mismatched,
+                       "worst_error", &worst) < 0)
+        return -EINVAL;
+    name = json_string_value(operation);
+    if (!name || dwb_operation_from_name(name, &subject->operation) < 0 ||
+        take_text(backend, subject->backend, sizeof subject->backend) < 0 ||
+        take_text(isa, subject->isa, sizeof subject->isa) < 0 ||
+        take_text(kernel, subject->kernel, sizeof subject->kernel) < 0 ||
+        take_text(algorithm, subject->algorithm, sizeof subject->algorithm) < 0 ||
+        take_text(level, subject->level, sizeof subject->level) < 0 ||
+        take_count(nominal, 0, INT64_MAX, &subject->macs_nominal) < 0 ||
+        take_count(executed, 0, INT64_MAX, &subject->macs_executed) < 0 ||
+        take_count(bytes, 0, INT64_MAX, &subject->bytes) < 0 ||
+        take_count32(verified, 0, UINT32_MAX, &subject->verified) < 0 ||
+        take_count32(mismatched, 0, subject->verified, &subject->mismatched) < 0)
+        return -EINVAL;
+    if (!json_is_null(worst) && !(json_is_number(worst) && json_number_value(worst) >= 0))
+        return -EINVAL;
+    subject->worst_error = json_is_null(worst) ? INFINITY : json_number_value(worst);
+    return 0;
+}
+
+static int take_counter(json_t *item, struct dwb_counter *counter)
+{
+    json_t *name, *event, *unit, *source, *reason;
+
+    if (json_unpack_ex(item, NULL, JSON_STRICT, "{s:o, s:o, s:o, s:o, s:o}", "name", &name, "event",
+                       &event, "unit", &unit, "source", &source, "reason", &reason) < 0 ||
+        take_text(name, counter->name, sizeof counter->name) < 0 || counter->name[0] == '\0' ||
+        take_text(event, counter->event, sizeof counter->event) < 0 ||
+        take_text(unit, counter->unit, sizeof counter->unit) < 0 ||
+        take_text(reason, counter->reason, sizeof counter->reason) < 0)
+        return -EINVAL;
+    if (json_is_null(source)) {
+        counter->source = DWB_SOURCE_NONE;
+        return 0;
+    }
+    for (unsigned i = DWB_SOURCE_HARDWARE; json_is_string(source) && i <= DWB_SOURCE_SIMULATED; i++)
+        if (strcmp(json_string_value(source), source_names[i]) == 0) {
+            counter->source = (enum dwb_source)i;
+            return 0;
+        }
+    return -EINVAL;
+}
+
+/* Rows are arrays of exactly n_columns counts. */
+static int take_row(const json_t *row, uint64_t *columns, size_t n_columns)
+{
+    if (!json_is_array(row) || json_array_size(row) != n_columns)
+        return -EINVAL;
+    for (size_t i = 0; i < n_columns; i++)
+        if (take_count(json_array_get(row, i), 0, INT64_MAX, &columns[i]) < 0)
+            return -EINVAL;
+    return 0;
+}
+
+static int take_sample(const json_t *row, size_t n_subjects, struct dwb_sample *sample)
+{
+    uint64_t c[7];
+
+    if (take_row(row, c, 7) < 0 || c[0] >= n_subjects || c[1] > UINT32_MAX || c[2] > 1 ||
+        c[3] < 1 || c[3] > UINT32_MAX || c[4] < 1 || (c[6] & ~(uint64_t)FLAGS_ALL))
+        return -EINVAL;
+    *sample = (struct dwb_sample){
+        .subject = (uint32_t)c[0],
+        .block = (uint32_t)c[1],
+        .half = (uint32_t)c[2],
+        .n_calls = (uint32_t)c[3],
+        .wall_ns = c[4],
+        .cpu_ns = c[5],
+        .flags = (uint32_t)c[6],
+    };
+    return 0;
+}
+
+static int take_reading(const json_t *row, const struct dwb_record *record,
+                        struct dwb_reading *reading)
+{
+    uint64_t c[5];
+
+    if (take_row(row, c, 5) < 0 || c[0] >= record->n_subjects || c[1] >= record->n_counters ||
+        record->counters[c[1]].source == DWB_SOURCE_NONE || c[2] > UINT32_MAX || c[3] < 1 ||
+        c[3] > UINT32_MAX)
+        return -EINVAL;
+    *reading = (struct dwb_reading){
+        .subject = (uint32_t)c[0],
+        .counter = (uint32_t)c[1],
+        .block = (uint32_t)c[2],
+        .n_calls = (uint32_t)c[3],
+        .value = c[4],
+    };
+    return 0;
+}
+
+/* Room for a JSON array of at most max items; an empty one still gets a pointer to free. */
+static int make_room(const json_t *array, size_t max, size_t item_size, void *ret_items,
+                     size_t *ret_n)
+{
+    if (!json_is_array(array) || json_array_size(array) > max)
+        return -EINVAL;
+    void *items = calloc(json_array_size(array) + 1, item_size);
+    if (!items)
+        return -ENOMEM;
+    *(void **)ret_items = items;
+    *ret_n = json_array_size(array);
+    return 0;
+}
+
+static int take_subjects_and_counters(const json_t *subjects, const json_t *counters,
+                                      struct dwb_record *record)
+{
+    int r = make_room(subjects, SUBJECTS_MAX, sizeof *record->subjects, &record->subjects,
+                      &record->n_subjects);
+
+    for (size_t i = 0; r == 0 && i < record->n_subjects; i++)
+        r = take_subject(json_array_get(subjects, i), &record->subjects[i]);
+    if (r == 0)
+        r = make_room(counters, COUNTERS_MAX, sizeof *record->counters, &record->counters,
+                      &record->n_counters);
+    for (size_t i = 0; r == 0 && i < record->n_counters; i++) {
+        r = take_counter(json_array_get(counters, i), &record->counters[i]);
+        for (size_t j = 0; r == 0 && j < i; j++)
+            if (strcmp(record->counters[i].name, record->counters[j].name) == 0)
+                r = -EINVAL;
+    }
+    return r;
+}
+
+static int take_samples_and_readings(const json_t *samples, const json_t *readings,
+                                     struct dwb_record *record)
+{
+    int r =
+        make_room(samples, ROWS_MAX, sizeof *record->samples, &record->samples, &record->n_samples);
+
+    for (size_t i = 0; r == 0 && i < record->n_samples; i++)
+        r = take_sample(json_array_get(samples, i), record->n_subjects, &record->samples[i]);
+    if (r == 0)
+        r = make_room(readings, ROWS_MAX, sizeof *record->readings, &record->readings,
+                      &record->n_readings);
+    for (size_t i = 0; r == 0 && i < record->n_readings; i++)
+        r = take_reading(json_array_get(readings, i), record, &record->readings[i]);
+    return r;
+}
+
+int dwb_record_from_json(const json_t *object, struct dwb_record **ret_record)
+{
+    DWB_CLEANUP(dwb_record_freep) struct dwb_record *record = NULL;
+    json_t *type, *schema, *layer, *replicate, *cpu, *seed, *cache, *elapsed, *kernel;
+    json_t *subjects, *samples, *counters, *readings, *environment;
+    int r;
+
+    /* json_unpack does not write to what it reads, but its parameter is not const. */
+    if (json_unpack_ex((json_t *)(uintptr_t)object, NULL, JSON_STRICT,
+                       "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+                       "type", &type, "schema", &schema, "layer", &layer, "replicate", &replicate,
+                       "cpu", &cpu, "seed", &seed, "cache", &cache, "elapsed_ns", &elapsed,
+                       "kernel_ns", &kernel, "subjects", &subjects, "samples", &samples, "counters",
+                       &counters, "readings", &readings, "environment", &environment) < 0)
+        return -EINVAL;
+    if (!json_is_string(type) || strcmp(json_string_value(type), "replicate") != 0 ||
+        !json_is_string(schema) || strcmp(json_string_value(schema), DWB_RECORD_SCHEMA) != 0 ||
+        !json_is_string(cache) || !json_is_object(environment))
+        return -EINVAL;
+
+    record = calloc(1, sizeof *record);
+    if (!record)
+        return -ENOMEM;
+    if (dwb_layer_from_json(layer, &record->layer) < 0 ||
+        dwb_cache_mode_from_name(json_string_value(cache), &record->cache) < 0 ||
+        take_count32(replicate, 0, UINT32_MAX, &record->replicate) < 0 ||
+        take_count32(cpu, 0, UINT32_MAX, &record->cpu) < 0 || take_seed(seed, &record->seed) < 0 ||
+        take_count(elapsed, 0, INT64_MAX, &record->elapsed_ns) < 0 ||
+        take_count(kernel, 0, INT64_MAX, &record->kernel_ns) < 0)
+        return -EINVAL;
+    r = take_subjects_and_counters(subjects, counters, record);
+    if (r == 0)
+        r = take_samples_and_readings(samples, readings, record);
+    if (r < 0)
+        return r;
+    record->environment = json_incref(environment);
+    *ret_record = dwb_steal(record);
+    return 0;
+}
+
+void dwb_record_free(struct dwb_record *record)
+{
+    if (!record)
+        return;
+    free(record->subjects);
+    free(record->samples);
+    free(record->counters);
+    free(record->readings);
+    json_decref(record->environment);
+    free(record);
+}
