@@ -12,13 +12,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define DWB_NAME_MAX            64 /* bytes of a layer or suite name, with the NUL */
-#define DWB_KERNEL_SIZE_MAX     11
-#define DWB_STRIDE_MAX          4
-#define DWB_INPUT_SIZE_MAX      4096
-#define DWB_CHANNELS_MAX        16384
-#define DWB_REPEAT_MAX          1000
-#define DWB_LAYER_ELEMENTS_MAX  (UINT64_C(1) << 31) /* of any one tensor: 8 GiB of float */
+#define DWB_NAME_MAX           64 /* bytes of a layer or suite name, with the NUL */
+#define DWB_KERNEL_SIZE_MAX    11
+#define DWB_STRIDE_MAX         4
+#define DWB_INPUT_SIZE_MAX     4096
+#define DWB_CHANNELS_MAX       16384
+#define DWB_REPEAT_MAX         1000
+#define DWB_LAYER_ELEMENTS_MAX (UINT64_C(1) << 31) /* of any one tensor: 8 GiB of float */
 
 enum dwb_padding { DWB_PADDING_SAME, DWB_PADDING_VALID };
 

@@ -8,7 +8,8 @@
 
 #include <stddef.h>
 
-/* "dwbenchd", "dwbench-worker" -> an absolute path that can be executed. 0, -ENOENT, -ENAMETOOLONG. */
+/* "dwbenchd", "dwbench-worker" -> an absolute path that can be executed. 0, -ENOENT, -ENAMETOOLONG.
+ */
 int dwb_paths_program(const char *program, char *buffer, size_t size);
 
 /* "suites", "counters" -> the absolute path of that directory of data files. Same returns. */

@@ -32,22 +32,22 @@ enum dwb_operation {
     DWB_N_OPERATIONS
 };
 
-enum dwb_source { /* where a value comes from; never mixed */
-    DWB_SOURCE_NONE,      /* not counted: `reason` says why */
-    DWB_SOURCE_HARDWARE,  /* PMU, user-only, own thread, never multiplexed */
-    DWB_SOURCE_SOFTWARE,  /* kernel accounting: perf software events, getrusage */
-    DWB_SOURCE_DERIVED,   /* arithmetic on counted values */
-    DWB_SOURCE_ANALYTIC,  /* arithmetic on the shape */
-    DWB_SOURCE_SIMULATED, /* Valgrind */
+enum dwb_source {                       /* where a value comes from; never mixed */
+                  DWB_SOURCE_NONE,      /* not counted: `reason` says why */
+                  DWB_SOURCE_HARDWARE,  /* PMU, user-only, own thread, never multiplexed */
+                  DWB_SOURCE_SOFTWARE,  /* kernel accounting: perf software events, getrusage */
+                  DWB_SOURCE_DERIVED,   /* arithmetic on counted values */
+                  DWB_SOURCE_ANALYTIC,  /* arithmetic on the shape */
+                  DWB_SOURCE_SIMULATED, /* Valgrind */
 };
 
 struct dwb_subject {
     enum dwb_operation operation;
-    char backend[24];   /* "native", "onednn", ...; "" for canary and probes */
-    char isa[16];       /* "avx2", ...; of the kernel that runs */
-    char kernel[128];   /* registry name(s), "a + b" for a composite */
-    char algorithm[48]; /* "direct", "gemm", ... */
-    char level[8];      /* probes of memory: "L1", "L2", "L3", "DRAM"; else "" */
+    char backend[24];       /* "native", "onednn", ...; "" for canary and probes */
+    char isa[16];           /* "avx2", ...; of the kernel that runs */
+    char kernel[128];       /* registry name(s), "a + b" for a composite */
+    char algorithm[48];     /* "direct", "gemm", ... */
+    char level[8];          /* probes of memory: "L1", "L2", "L3", "DRAM"; else "" */
     uint64_t macs_nominal;  /* a call; 0 for memory probes */
     uint64_t macs_executed; /* a call */
     uint64_t bytes;         /* a call, memory probes: bytes read plus written; else 0 */
@@ -56,11 +56,11 @@ struct dwb_subject {
     double worst_error;     /* largest |error| / tolerance seen */
 };
 
-enum { /* dwb_sample.flags: external signals seen during the sample */
-    DWB_SAMPLE_SWITCHED = 1, /* a context switch */
-    DWB_SAMPLE_MIGRATED = 2, /* began and ended on different CPUs */
-    DWB_SAMPLE_STOLEN = 4,   /* the hypervisor took time */
-    DWB_SAMPLE_GAP = 8,      /* wall - thread CPU >= 1 % of wall */
+enum {                          /* dwb_sample.flags: external signals seen during the sample */
+       DWB_SAMPLE_SWITCHED = 1, /* a context switch */
+       DWB_SAMPLE_MIGRATED = 2, /* began and ended on different CPUs */
+       DWB_SAMPLE_STOLEN = 4,   /* the hypervisor took time */
+       DWB_SAMPLE_GAP = 8,      /* wall - thread CPU >= 1 % of wall */
 };
 
 struct dwb_sample {

@@ -14,14 +14,14 @@
 
 #include <jansson.h>
 
-#define DWB_SPEC_LAYERS_MAX          256
-#define DWB_SPEC_BUDGET_DEFAULT_NS   UINT64_C(6000000000) /* of measuring, a layer */
-#define DWB_SPEC_BUDGET_MIN_NS       UINT64_C(100000000)
-#define DWB_SPEC_BUDGET_MAX_NS       UINT64_C(3600000000000)
-#define DWB_SPEC_PRECISION_DEFAULT   0.005
-#define DWB_SPEC_REPLICATES_DEFAULT  10
-#define DWB_SPEC_REPLICATES_MAX      1000
-#define DWB_SPEC_NETWORK_RESOLUTION  224
+#define DWB_SPEC_LAYERS_MAX         256
+#define DWB_SPEC_BUDGET_DEFAULT_NS  UINT64_C(6000000000) /* of measuring, a layer */
+#define DWB_SPEC_BUDGET_MIN_NS      UINT64_C(100000000)
+#define DWB_SPEC_BUDGET_MAX_NS      UINT64_C(3600000000000)
+#define DWB_SPEC_PRECISION_DEFAULT  0.005
+#define DWB_SPEC_REPLICATES_DEFAULT 10
+#define DWB_SPEC_REPLICATES_MAX     1000
+#define DWB_SPEC_NETWORK_RESOLUTION 224
 
 enum dwb_isa { DWB_ISA_AUTO, DWB_ISA_PORTABLE, DWB_ISA_AVX2, DWB_ISA_AVX512, DWB_ISA_NEON };
 enum dwb_cache_mode { DWB_CACHE_WARM, DWB_CACHE_COLD };
@@ -39,8 +39,8 @@ struct dwb_options {
 struct dwb_spec {
     char name[DWB_NAME_MAX]; /* suite or layer name */
     bool is_suite;
-    double alpha;             /* (0, 4]; 1 = as written */
-    uint32_t resolution;      /* 0 = as written */
+    double alpha;        /* (0, 4]; 1 = as written */
+    uint32_t resolution; /* 0 = as written */
     uint32_t network_resolution;
     struct dwb_layer *declared; /* as written, before alpha and resolution */
     struct dwb_layer *layers;   /* resolved: what is measured */

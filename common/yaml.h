@@ -23,9 +23,9 @@ enum dwb_yaml_type { DWB_YAML_SCALAR, DWB_YAML_SEQUENCE, DWB_YAML_MAPPING };
 
 struct dwb_yaml_node {
     enum dwb_yaml_type type;
-    unsigned line, column; /* 1-based, of the node's first character */
-    bool quoted;           /* scalar: written in quotes or as a block */
-    char *text;            /* scalar: NUL-terminated UTF-8 without inner NUL; else NULL */
+    unsigned line, column;        /* 1-based, of the node's first character */
+    bool quoted;                  /* scalar: written in quotes or as a block */
+    char *text;                   /* scalar: NUL-terminated UTF-8 without inner NUL; else NULL */
     struct dwb_yaml_node **items; /* sequence: its items; mapping: its values */
     struct dwb_yaml_node **keys;  /* mapping: its keys (scalars), keys[i] belongs to items[i] */
     size_t n_items;
