@@ -1,0 +1,375 @@
+/*
+ * The specification as an object: defaults, options, resolution of the multipliers, canonical form.
+ * Reading documents is spec_parse.c's.
+ */
+
+#include "common/spec.h"
+
+#include "common/cleanup.h"
+#include "common/spec_internal.h"
+#include "common/theory.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PRECISION_MIN 0.0001
+#define PRECISION_MAX 0.5
+#define ALPHA_MAX     4.0
+
+int dwb_spec_integer(const char *text, uint64_t min, uint64_t max, uint64_t *ret_value)
+{
+    uint64_t value = 0;
+
+    if (text[0] == '\0')
+        return -EINVAL;
+    for (const char *c = text; *c != '\0'; c++) {
+        if (*c < '0' || *c > '9' || __builtin_mul_overflow(value, UINT64_C(10), &value) ||
+            __builtin_add_overflow(value, (uint64_t)(*c - '0'), &value))
+            return -EINVAL;
+    }
+    if (value < min || value > max)
+        return -EINVAL;
+    *ret_value = value;
+    return 0;
+}
+
+static int complain(char *message, const char *text)
+{
+    snprintf(message, DWB_SPEC_MESSAGE_MAX, "%s", text);
+    return -EINVAL;
+}
+
+static int set_isa(struct dwb_spec *spec, const char *value, char *message)
+{
+    if (dwb_isa_from_name(value, &spec->options.isa) < 0)
+        return complain(message, "must be one of auto, portable, avx2, avx512, neon");
+    return 0;
+}
+
+static int set_cache(struct dwb_spec *spec, const char *value, char *message)
+{
+    if (dwb_cache_mode_from_name(value, &spec->options.cache) < 0)
+        return complain(message, "must be warm or cold");
+    return 0;
+}
+
+static int set_budget(struct dwb_spec *spec, const char *value, char *message)
+{
+    uint64_t ns;
+
+    if (dwb_duration_parse(value, &ns) < 0 || ns < DWB_SPEC_BUDGET_MIN_NS ||
+        ns > DWB_SPEC_BUDGET_MAX_NS)
+        return complain(message, "must be a time from 100ms to 1h with its unit, such as 500ms, 6s "
+                                 "or 2m: the measuring time of a layer");
+    spec->options.budget_ns = ns;
+    return 0;
+}
+
+static int set_precision(struct dwb_spec *spec, const char *value, char *message)
+{
+    double fraction;
+
+    if (dwb_fraction_parse(value, &fraction) < 0 || fraction < PRECISION_MIN ||
+        fraction > PRECISION_MAX)
+        return complain(message, "must be from 0.01% to 50%, such as 0.5% or 0.005: the half-width "
+                                 "of the ratio's interval");
+    spec->options.precision = fraction;
+    return 0;
+}
+
+static int set_replicates(struct dwb_spec *spec, const char *value, char *message)
+{
+    uint64_t n;
+
+    if (dwb_spec_integer(value, 1, DWB_SPEC_REPLICATES_MAX, &n) < 0)
+        return complain(message, "must be a whole number from 1 to 1000: fresh processes a layer");
+    spec->options.replicates = (uint32_t)n;
+    return 0;
+}
+
+static int set_seed(struct dwb_spec *spec, const char *value, char *message)
+{
+    if (dwb_spec_integer(value, 0, INT64_MAX, &spec->options.seed) < 0)
+        return complain(message, "must be a whole number from 0 to 9223372036854775807");
+    return 0;
+}
+
+static int set_alpha(struct dwb_spec *spec, const char *value, char *message)
+{
+    double alpha;
+
+    if (!spec->is_suite)
+        return complain(message, "is for suites: give a single layer its M and N as they are");
+    if (dwb_fraction_parse(value, &alpha) < 0 || alpha <= 0 || alpha > ALPHA_MAX)
+        return complain(message, "must be above 0 and at most 4, such as 0.75: the width "
+                                 "multiplier on M and N");
+    spec->alpha = alpha;
+    return 0;
+}
+
+static int set_resolution_field(struct dwb_spec *spec, const char *value, uint32_t *field,
+                                char *message)
+{
+    uint64_t size;
+
+    if (!spec->is_suite)
+        return complain(message, "is for suites: give a single layer its Dx as it is");
+    if (dwb_spec_integer(value, 1, DWB_INPUT_SIZE_MAX, &size) < 0)
+        return complain(message, "must be a whole number from 1 to 4096: the side of the network's "
+                                 "input image");
+    *field = (uint32_t)size;
+    return 0;
+}
+
+static int set_resolution(struct dwb_spec *spec, const char *value, char *message)
+{
+    return set_resolution_field(spec, value, &spec->resolution, message);
+}
+
+static int set_network_resolution(struct dwb_spec *spec, const char *value, char *message)
+{
+    return set_resolution_field(spec, value, &spec->network_resolution, message);
+}
+
+int dwb_spec_option(struct dwb_spec *spec, const char *key, const char *value,
+                    char message[DWB_SPEC_MESSAGE_MAX])
+{
+    static const struct {
+        const char *key;
+        int (*set)(struct dwb_spec *spec, const char *value, char *message);
+    } options[] = {
+        {"isa", set_isa},
+        {"cache", set_cache},
+        {"budget", set_budget},
+        {"precision", set_precision},
+        {"replicates", set_replicates},
+        {"seed", set_seed},
+        {"alpha", set_alpha},
+        {"resolution", set_resolution},
+        {"network_resolution", set_network_resolution},
+    };
+
+    for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+        if (strcmp(options[i].key, key) == 0)
+            return options[i].set(spec, value, message);
+    }
+    return -ENOENT;
+}
+
+struct dwb_spec *dwb_spec_new(void)
+{
+    struct dwb_spec *spec = calloc(1, sizeof(*spec));
+
+    if (!spec)
+        return NULL;
+    spec->alpha = 1;
+    spec->network_resolution = DWB_SPEC_NETWORK_RESOLUTION;
+    spec->options = (struct dwb_options){
+        .isa = DWB_ISA_AUTO,
+        .cache = DWB_CACHE_WARM,
+        .budget_ns = DWB_SPEC_BUDGET_DEFAULT_NS,
+        .precision = DWB_SPEC_PRECISION_DEFAULT,
+        .replicates = DWB_SPEC_REPLICATES_DEFAULT,
+        .seed = 1,
+    };
+    return spec;
+}
+
+void dwb_spec_free(struct dwb_spec *spec)
+{
+    if (!spec)
+        return;
+    free(spec->declared);
+    free(spec->layers);
+    free(spec);
+}
+
+static uint32_t scaled_channels(uint32_t channels, double alpha)
+{
+    double value = round(channels * alpha);
+
+    return value < 1 ? 1 : (uint32_t)value;
+}
+
+static void resolve_layer(const struct dwb_spec *spec, const struct dwb_layer *declared,
+                          struct dwb_layer *layer)
+{
+    *layer = *declared;
+    layer->in_channels = scaled_channels(declared->in_channels, spec->alpha);
+    layer->out_channels = scaled_channels(declared->out_channels, spec->alpha);
+    if (spec->resolution > 0)
+        layer->input_size = (uint32_t)(((uint64_t)declared->input_size * spec->resolution +
+                                        spec->network_resolution - 1) /
+                                       spec->network_resolution);
+}
+
+/* What a layer must satisfy as a whole, once its fields are in range one by one. */
+static bool check_resolved(const struct dwb_spec *spec, size_t i, const struct dwb_yaml_node *place,
+                           struct dwb_diags *diags)
+{
+    const struct dwb_layer *layer = &spec->layers[i];
+    unsigned line = place ? place->line : 0, column = place ? place->column : 0;
+    size_t n_before = diags->n + diags->n_dropped;
+    struct dwb_theory theory;
+    uint64_t bytes;
+
+    if (layer->in_channels > DWB_CHANNELS_MAX || layer->out_channels > DWB_CHANNELS_MAX)
+        dwb_diags_add(diags, line, column, layer->name, NULL,
+                      "has %" PRIu32 " -> %" PRIu32 " channels after alpha %g; at most %d",
+                      layer->in_channels, layer->out_channels, spec->alpha, DWB_CHANNELS_MAX);
+    else if (layer->input_size > DWB_INPUT_SIZE_MAX)
+        dwb_diags_add(diags, line, column, layer->name, NULL,
+                      "has an input of %" PRIu32 " after the resolution; at most %d",
+                      layer->input_size, DWB_INPUT_SIZE_MAX);
+    else if (dwb_layer_output_size(layer) == 0)
+        dwb_diags_add(diags, line, column, layer->name, NULL,
+                      "leaves no output: with padding valid, Dk (%" PRIu32
+                      ") must not be larger than Dx (%" PRIu32 ")",
+                      layer->kernel_size, layer->input_size);
+    else if (dwb_layer_memory(layer, &bytes) < 0 || dwb_theory_of(layer, &theory) < 0)
+        dwb_diags_add(diags, line, column, layer->name, NULL,
+                      "is too large: a tensor has more than %" PRIu64 " elements",
+                      DWB_LAYER_ELEMENTS_MAX);
+    return diags->n + diags->n_dropped == n_before;
+}
+
+int dwb_spec_resolve(struct dwb_spec *spec, const struct dwb_yaml_node *const *places,
+                     struct dwb_diags *diags)
+{
+    int r = 0;
+
+    if (!spec->layers) {
+        spec->layers = calloc(spec->n_layers, sizeof(*spec->layers));
+        if (!spec->layers)
+            return -ENOMEM;
+    }
+    for (size_t i = 0; i < spec->n_layers; i++) {
+        resolve_layer(spec, &spec->declared[i], &spec->layers[i]);
+        if (!check_resolved(spec, i, places ? places[i] : NULL, diags))
+            r = -EINVAL;
+    }
+    return r;
+}
+
+int dwb_spec_set(struct dwb_spec *spec, const char *key, const char *value, struct dwb_diags *diags)
+{
+    char message[DWB_SPEC_MESSAGE_MAX];
+    int r = dwb_spec_option(spec, key, value, message);
+
+    if (r == -ENOENT) {
+        dwb_diags_add(diags, 0, 0, key, value, "is not a job option");
+        return -EINVAL;
+    }
+    if (r < 0) {
+        dwb_diags_add(diags, 0, 0, key, value, "%s", message);
+        return r;
+    }
+    return dwb_spec_resolve(spec, NULL, diags);
+}
+
+static json_t *layer_fields(const struct dwb_layer *layer)
+{
+    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:s, s:I}", "name", layer->name, "Dk",
+                     (json_int_t)layer->kernel_size, "Dx", (json_int_t)layer->input_size, "M",
+                     (json_int_t)layer->in_channels, "N", (json_int_t)layer->out_channels, "stride",
+                     (json_int_t)layer->stride, "padding", dwb_padding_name(layer->padding),
+                     "repeat", (json_int_t)layer->repeat);
+}
+
+json_t *dwb_layer_to_json(const struct dwb_layer *layer)
+{
+    json_t *object = layer_fields(layer);
+
+    if (object &&
+        json_object_set_new(object, "Dy", json_integer(dwb_layer_output_size(layer))) < 0) {
+        json_decref(object);
+        return NULL;
+    }
+    return object;
+}
+
+static int append_layers(const struct dwb_spec *spec, json_t *array)
+{
+    for (size_t i = 0; i < spec->n_layers; i++) {
+        if (json_array_append_new(array, layer_fields(&spec->declared[i])) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+json_t *dwb_spec_to_json(const struct dwb_spec *spec)
+{
+    const struct dwb_options *options = &spec->options;
+    json_t *object, *layers;
+    char budget[32];
+    int r;
+
+    object =
+        spec->is_suite ? json_pack("{s:s}", "name", spec->name) : layer_fields(&spec->declared[0]);
+    if (!object)
+        return NULL;
+    snprintf(budget, sizeof(budget), "%" PRIu64 "ns", options->budget_ns);
+    r = json_object_set_new(object, "isa", json_string(dwb_isa_name(options->isa)));
+    r |= json_object_set_new(object, "cache", json_string(dwb_cache_mode_name(options->cache)));
+    r |= json_object_set_new(object, "budget", json_string(budget));
+    r |= json_object_set_new(object, "precision", json_real(options->precision));
+    r |= json_object_set_new(object, "replicates", json_integer(options->replicates));
+    r |= json_object_set_new(object, "seed", json_integer((json_int_t)options->seed));
+    if (spec->is_suite) {
+        layers = json_array();
+        r |= json_object_set_new(object, "alpha", json_real(spec->alpha));
+        if (spec->resolution > 0)
+            r |= json_object_set_new(object, "resolution", json_integer(spec->resolution));
+        r |= json_object_set_new(object, "network_resolution",
+                                 json_integer(spec->network_resolution));
+        r |= json_object_set_new(object, "layers", layers);
+        if (r == 0)
+            r = append_layers(spec, layers);
+    }
+    if (r != 0) {
+        json_decref(object);
+        return NULL;
+    }
+    return object;
+}
+
+static int integer_member(const json_t *object, const char *key, uint64_t min, uint64_t max,
+                          uint32_t *ret_value)
+{
+    const json_t *member = json_object_get(object, key);
+
+    if (!json_is_integer(member) || json_integer_value(member) < (json_int_t)min ||
+        json_integer_value(member) > (json_int_t)max)
+        return -EINVAL;
+    *ret_value = (uint32_t)json_integer_value(member);
+    return 0;
+}
+
+int dwb_layer_from_json(const json_t *object, struct dwb_layer *ret_layer)
+{
+    const char *name = json_string_value(json_object_get(object, "name"));
+    const char *padding = json_string_value(json_object_get(object, "padding"));
+    struct dwb_layer layer = {.padding = DWB_PADDING_SAME};
+    uint64_t bytes;
+
+    if (!name || strlen(name) >= sizeof(layer.name) || !padding ||
+        integer_member(object, "Dk", 1, DWB_KERNEL_SIZE_MAX, &layer.kernel_size) < 0 ||
+        integer_member(object, "Dx", 1, DWB_INPUT_SIZE_MAX, &layer.input_size) < 0 ||
+        integer_member(object, "M", 1, DWB_CHANNELS_MAX, &layer.in_channels) < 0 ||
+        integer_member(object, "N", 1, DWB_CHANNELS_MAX, &layer.out_channels) < 0 ||
+        integer_member(object, "stride", 1, DWB_STRIDE_MAX, &layer.stride) < 0 ||
+        integer_member(object, "repeat", 1, DWB_REPEAT_MAX, &layer.repeat) < 0)
+        return -EINVAL;
+    if (strcmp(padding, "valid") == 0)
+        layer.padding = DWB_PADDING_VALID;
+    else if (strcmp(padding, "same") != 0)
+        return -EINVAL;
+    if (dwb_layer_output_size(&layer) == 0 || dwb_layer_memory(&layer, &bytes) < 0)
+        return -EINVAL;
+    memcpy(layer.name, name, strlen(name) + 1);
+    *ret_layer = layer;
+    return 0;
+}
