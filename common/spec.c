@@ -17,6 +17,7 @@
 
 #define PRECISION_MIN 0.0001
 #define PRECISION_MAX 0.5
+#define ALPHA_MIN     0.001
 #define ALPHA_MAX     4.0
 
 int dwb_spec_integer(const char *text, uint64_t min, uint64_t max, uint64_t *ret_value)
@@ -103,8 +104,8 @@ static int set_alpha(struct dwb_spec *spec, const char *value, char *message)
 
     if (!spec->is_suite)
         return complain(message, "is for suites: give a single layer its M and N as they are");
-    if (dwb_fraction_parse(value, &alpha) < 0 || alpha <= 0 || alpha > ALPHA_MAX)
-        return complain(message, "must be above 0 and at most 4, such as 0.75: the width "
+    if (dwb_fraction_parse(value, &alpha) < 0 || alpha < ALPHA_MIN || alpha > ALPHA_MAX)
+        return complain(message, "must be from 0.001 to 4, such as 0.75: the width "
                                  "multiplier on M and N");
     spec->alpha = alpha;
     return 0;

@@ -39,7 +39,7 @@ struct dwb_options {
 struct dwb_spec {
     char name[DWB_NAME_MAX]; /* suite or layer name */
     bool is_suite;
-    double alpha;        /* (0, 4]; 1 = as written */
+    double alpha;        /* [0.001, 4]; 1 = as written */
     uint32_t resolution; /* 0 = as written */
     uint32_t network_resolution;
     struct dwb_layer *declared; /* as written, before alpha and resolution */

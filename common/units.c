@@ -55,19 +55,18 @@ int dwb_cache_mode_from_name(const char *name, enum dwb_cache_mode *ret_mode)
     return 0;
 }
 
-/* A plain decimal number: strtod's hexadecimal, infinite and NaN spellings are not units people
- * write here. */
+/* Plain digits and a point: strtod's exponent, hexadecimal, infinite and NaN spellings are not
+ * units that people write here. */
 static int parse_decimal(const char *text, double *ret_value, const char **ret_rest)
 {
     size_t n = strspn(text, "0123456789.");
     double value;
     char *end;
 
-    if (n == 0 || (text[0] < '0' || text[0] > '9'))
+    if (n == 0 || text[0] == '.')
         return -EINVAL;
-    errno = 0;
     value = strtod(text, &end);
-    if (end < text + n || text[0] == '\0' || !isfinite(value) || strpbrk(text, "xXpP"))
+    if (end != text + n || !isfinite(value))
         return -EINVAL;
     *ret_value = value;
     *ret_rest = end;
