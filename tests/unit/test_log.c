@@ -1,0 +1,106 @@
+/*
+ * A log line is one line, whatever a client sends, and carries journald's priority only when
+ * journald is the reader.
+ */
+
+#include "common/log.h"
+
+#include <check.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char line[2048];
+
+/* Runs in Check's forked child: stderr is a file from here on. */
+static int stderr_to_file(void)
+{
+    char path[] = "/tmp/dwbench-test-log-XXXXXX";
+    int fd = mkstemp(path);
+
+    ck_assert_int_ge(fd, 0);
+    unlink(path);
+    ck_assert_int_ge(dup2(fd, STDERR_FILENO), 0);
+    return fd;
+}
+
+static const char *written(int fd)
+{
+    ssize_t n = pread(fd, line, sizeof(line) - 1, 0);
+
+    ck_assert_int_ge(n, 0);
+    line[n] = '\0';
+    return line;
+}
+
+START_TEST(test_plain)
+{
+    int fd = stderr_to_file();
+
+    unsetenv("JOURNAL_STREAM");
+    dwb_log_init("prog", DWB_LOG_INFO);
+    dwb_log(DWB_LOG_DEBUG, "not shown");
+    dwb_log(DWB_LOG_WARNING, "job '%s'", "a\n<0>forged\x1b[2J");
+    ck_assert_str_eq(written(fd), "prog: warning: job 'a\\x0a<0>forged\\x1b[2J'\n");
+}
+END_TEST
+
+START_TEST(test_journal)
+{
+    int fd = stderr_to_file();
+    struct stat status;
+    char stream[64];
+
+    ck_assert_int_eq(fstat(fd, &status), 0);
+    snprintf(stream, sizeof(stream), "%llu:%llu", (unsigned long long)status.st_dev,
+             (unsigned long long)status.st_ino);
+    setenv("JOURNAL_STREAM", stream, 1);
+    dwb_log_init("prog", DWB_LOG_DEBUG);
+    dwb_log(DWB_LOG_ERROR, "broken");
+    ck_assert_str_eq(written(fd), "<3>broken\n");
+
+    setenv("JOURNAL_STREAM", "1:1", 1); /* somebody else's stream */
+    ck_assert_int_eq(ftruncate(fd, 0), 0);
+    ck_assert_int_eq(lseek(STDERR_FILENO, 0, SEEK_SET), 0);
+    dwb_log_init("prog", DWB_LOG_DEBUG);
+    dwb_log(DWB_LOG_ERROR, "broken");
+    ck_assert_str_eq(written(fd), "prog: broken\n");
+}
+END_TEST
+
+START_TEST(test_cap)
+{
+    int fd = stderr_to_file();
+    char text[5000];
+
+    memset(text, '\n', sizeof(text));
+    text[sizeof(text) - 1] = '\0';
+    dwb_log_init("prog", DWB_LOG_INFO);
+    dwb_log(DWB_LOG_INFO, "%s", text);
+    written(fd);
+    ck_assert_uint_le(strlen(line), 512);
+    ck_assert_ptr_eq(strchr(line, '\n'), line + strlen(line) - 1);
+    ck_assert(strstr(line, "..."));
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("log");
+    TCase *tests = tcase_create("log");
+    SRunner *runner = srunner_create(suite);
+    int n_failed;
+
+    tcase_add_test(tests, test_plain);
+    tcase_add_test(tests, test_journal);
+    tcase_add_test(tests, test_cap);
+    suite_add_tcase(suite, tests);
+    srunner_set_fork_status(runner, CK_FORK); /* the tests redirect stderr */
+    srunner_run_all(runner, CK_NORMAL);
+    n_failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
