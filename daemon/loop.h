@@ -19,18 +19,19 @@
 enum dwb_loop_backend { DWB_LOOP_AUTO, DWB_LOOP_URING, DWB_LOOP_EPOLL };
 
 struct dwb_loop;
-struct dwb_source;
+struct dwb_loop_source;
 
 /* revents: POLLIN, POLLOUT, POLLHUP, POLLERR. Level-triggered: called again while it holds. */
-typedef int dwb_loop_poll_fn(struct dwb_source *source, uint32_t revents, void *userdata);
+typedef int dwb_loop_poll_fn(struct dwb_loop_source *source, uint32_t revents, void *userdata);
 /* fd is accepted, CLOEXEC, non-blocking, and the callee's to close. */
-typedef int dwb_loop_accept_fn(struct dwb_source *source, int fd, void *userdata);
+typedef int dwb_loop_accept_fn(struct dwb_loop_source *source, int fd, void *userdata);
 /* n_expired: periods passed since the last call (>= 1). */
-typedef int dwb_loop_timer_fn(struct dwb_source *source, uint64_t n_expired, void *userdata);
-typedef int dwb_loop_signal_fn(struct dwb_source *source, const struct signalfd_siginfo *info,
+typedef int dwb_loop_timer_fn(struct dwb_loop_source *source, uint64_t n_expired, void *userdata);
+typedef int dwb_loop_signal_fn(struct dwb_loop_source *source, const struct signalfd_siginfo *info,
                                void *userdata);
 
-/* 0, or the errno of the backend asked for; AUTO falls back to epoll and fails only with epoll's. */
+/* 0, or the errno of the backend asked for; AUTO falls back to epoll and fails only with epoll's.
+ */
 int dwb_loop_new(enum dwb_loop_backend backend, struct dwb_loop **ret_loop);
 void dwb_loop_free(struct dwb_loop *loop);
 const char *dwb_loop_backend_name(const struct dwb_loop *loop); /* "io_uring" or "epoll" */
@@ -38,21 +39,21 @@ const char *dwb_loop_backend_name(const struct dwb_loop *loop); /* "io_uring" or
 int dwb_loop_fallback_errno(const struct dwb_loop *loop);
 
 int dwb_loop_add_poll(struct dwb_loop *loop, int fd, uint32_t events, dwb_loop_poll_fn *fn,
-                      void *userdata, struct dwb_source **ret_source);
+                      void *userdata, struct dwb_loop_source **ret_source);
 /* On EMFILE/ENFILE/ENOMEM accepting pauses for 100 ms, then goes on. */
 int dwb_loop_add_accept(struct dwb_loop *loop, int listen_fd, dwb_loop_accept_fn *fn,
-                        void *userdata, struct dwb_source **ret_source);
+                        void *userdata, struct dwb_loop_source **ret_source);
 /* CLOCK_MONOTONIC; first expiry after delay_ns, then every period_ns (0 = once, then idle until
  * set again). */
 int dwb_loop_add_timer(struct dwb_loop *loop, uint64_t delay_ns, uint64_t period_ns,
-                       dwb_loop_timer_fn *fn, void *userdata, struct dwb_source **ret_source);
-int dwb_loop_set_timer(struct dwb_source *timer, uint64_t delay_ns, uint64_t period_ns);
+                       dwb_loop_timer_fn *fn, void *userdata, struct dwb_loop_source **ret_source);
+int dwb_loop_set_timer(struct dwb_loop_source *timer, uint64_t delay_ns, uint64_t period_ns);
 /* Blocks the set in this thread and delivers it here; call before any thread is started. */
 int dwb_loop_add_signals(struct dwb_loop *loop, const sigset_t *set, dwb_loop_signal_fn *fn,
-                         void *userdata, struct dwb_source **ret_source);
+                         void *userdata, struct dwb_loop_source **ret_source);
 
-void dwb_loop_remove(struct dwb_source *source); /* takes NULL */
-static inline void dwb_loop_removep(struct dwb_source **source)
+void dwb_loop_remove(struct dwb_loop_source *source); /* takes NULL */
+static inline void dwb_loop_removep(struct dwb_loop_source **source)
 {
     dwb_loop_remove(*source);
 }
