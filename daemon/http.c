@@ -1,0 +1,661 @@
+#include "daemon/http.h"
+
+/*
+ * See http.h. Who owns what: a `struct connection` lives from the library's STARTED to its CLOSED
+ * notification; a `struct dwb_http_exchange` from the request's head to its COMPLETED notification,
+ * and past it while the handler still owes a reply (`held`). All of it runs on the loop's thread.
+ *
+ * An exchange without an answer, and a stream without data, is suspended: the library forgets its
+ * socket until it is resumed. So nothing would see its peer leave: the sweep does.
+ */
+
+#include "common/cleanup.h"
+#include "common/log.h"
+
+#include <errno.h>
+#include <microhttpd.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SWEEP_PERIOD_NS   UINT64_C(100000000)
+#define KICK_NS           1
+#define N_ANSWER_HEADERS  6
+#define POOL_ANSWER_BYTES 2048 /* of a connection's pool, for the answer's head */
+
+struct connection {
+    struct connection *next, *previous;
+    struct dwb_http *http;
+    struct dwb_http_exchange *exchange; /* the current one, or NULL */
+    int fd;
+    uid_t uid;
+    uint64_t deadline_ns; /* CLOCK_MONOTONIC; 0 = none */
+    bool over_quota;
+};
+
+struct buffer {
+    char *data;
+    size_t start, length, size; /* data[start .. start + length) */
+};
+
+struct dwb_http_exchange {
+    struct dwb_http *http;
+    struct connection *peer;
+    struct MHD_Connection *connection; /* NULL once it is completed */
+    const char *method;
+    char *path;
+    const char *route;
+    enum dwb_http_refusal refusal;
+    struct buffer body; /* of the request, later of the stream */
+    struct MHD_Response *response;
+    unsigned status;
+    struct {
+        char *name, *value;
+    } headers[N_ANSWER_HEADERS];
+    size_t n_headers;
+    uint64_t start_ns;
+    dwb_http_closed_fn *closed;
+    void *closed_userdata;
+    bool dispatched, held, suspended, queued;
+    bool streams, ended, broken;
+};
+
+struct dwb_http {
+    struct dwb_loop *loop;
+    struct MHD_Daemon *daemon;
+    struct dwb_http_options options;
+    dwb_http_handler_fn *handler;
+    dwb_http_observe_fn *observe;
+    void *userdata;
+    struct dwb_loop_source *accept_source;
+    struct dwb_loop_source *poll_source;
+    struct dwb_loop_source *timer;
+    struct dwb_loop_source *sweep_timer;
+    struct connection *connections;
+    size_t n_connections;
+    uid_t accepted_uid; /* of the connection that is being added */
+    int accepted_fd;
+};
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* Has the library run from the loop, not from inside whatever calls this. */
+static void kick(struct dwb_http *http)
+{
+    dwb_loop_set_timer(http->timer, KICK_NS, 0);
+}
+
+static void run(struct dwb_http *http)
+{
+    unsigned long long timeout_ms;
+
+    MHD_run(http->daemon);
+    if (MHD_get_timeout(http->daemon, &timeout_ms) == MHD_YES)
+        dwb_loop_set_timer(http->timer, timeout_ms ? timeout_ms * 1000000 : KICK_NS, 0);
+}
+
+static int on_ready(struct dwb_loop_source *source, uint32_t revents, void *userdata)
+{
+    (void)source;
+    (void)revents;
+    run(userdata);
+    return 0;
+}
+
+static int on_timer(struct dwb_loop_source *source, uint64_t n_expired, void *userdata)
+{
+    (void)source;
+    (void)n_expired;
+    run(userdata);
+    return 0;
+}
+
+static void resume(struct dwb_http_exchange *exchange)
+{
+    if (!exchange->suspended || !exchange->connection)
+        return;
+    exchange->suspended = false;
+    MHD_resume_connection(exchange->connection);
+    kick(exchange->http);
+}
+
+static void suspend(struct dwb_http_exchange *exchange)
+{
+    exchange->suspended = true;
+    MHD_suspend_connection(exchange->connection);
+}
+
+static void free_exchange(struct dwb_http_exchange *exchange)
+{
+    for (size_t i = 0; i < exchange->n_headers; i++) {
+        free(exchange->headers[i].name);
+        free(exchange->headers[i].value);
+    }
+    if (exchange->response)
+        MHD_destroy_response(exchange->response);
+    free(exchange->body.data);
+    free(exchange->path);
+    free(exchange);
+}
+
+static int append(struct buffer *buffer, const char *data, size_t length)
+{
+    if (buffer->start + buffer->length + length > buffer->size) {
+        memmove(buffer->data ? buffer->data : (char *)"",
+                buffer->data ? buffer->data + buffer->start : "", buffer->length);
+        buffer->start = 0;
+    }
+    if (buffer->length + length > buffer->size) {
+        size_t size = 2 * (buffer->length + length) + 256;
+        char *grown = realloc(buffer->data, size);
+        if (!grown)
+            return -ENOMEM;
+        buffer->data = grown;
+        buffer->size = size;
+    }
+    memcpy(buffer->data + buffer->start + buffer->length, data, length);
+    buffer->length += length;
+    return 0;
+}
+
+/* An answer without the library, for moments when it takes none; best effort, never blocks. */
+static void send_raw(int fd, unsigned status, const char *title, const char *code)
+{
+    char body[256], text[512];
+
+    int n = snprintf(body, sizeof(body),
+                     "{\"type\": \"about:blank\", \"title\": \"%s\", \"status\": %u, "
+                     "\"code\": \"%s\"}\n",
+                     title, status, code);
+    n = snprintf(text, sizeof(text),
+                 "HTTP/1.1 %u %s\r\nContent-Type: application/problem+json\r\n"
+                 "Content-Length: %d\r\n%sConnection: close\r\n\r\n%s",
+                 status, title, n, status == 429 ? "Retry-After: 1\r\n" : "", body);
+    if (send(fd, text, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+        dwb_log(DWB_LOG_DEBUG, "refusal was not sent: %s", strerror(errno));
+}
+
+/* ---- answers ---- */
+
+static enum MHD_Result queue_answer(struct dwb_http_exchange *exchange)
+{
+    struct dwb_http *http = exchange->http;
+
+    for (size_t i = 0; i < exchange->n_headers; i++)
+        MHD_add_response_header(exchange->response, exchange->headers[i].name,
+                                exchange->headers[i].value);
+    if (exchange->refusal != DWB_HTTP_NONE)
+        MHD_add_response_header(exchange->response, MHD_HTTP_HEADER_CONNECTION, "close");
+    exchange->queued = true;
+    enum MHD_Result result =
+        MHD_queue_response(exchange->connection, exchange->status, exchange->response);
+    if (result == MHD_YES && http->observe)
+        http->observe(exchange->route, exchange->method, exchange->status,
+                      now_ns() - exchange->start_ns, http->userdata);
+    return result;
+}
+
+void dwb_http_add_header(struct dwb_http_exchange *exchange, const char *name, const char *value)
+{
+    if (exchange->n_headers == N_ANSWER_HEADERS || strpbrk(value, "\r\n"))
+        return;
+    char *name_copy = strdup(name);
+    char *value_copy = strdup(value);
+    if (!name_copy || !value_copy) {
+        free(name_copy);
+        free(value_copy);
+        return;
+    }
+    exchange->headers[exchange->n_headers].name = name_copy;
+    exchange->headers[exchange->n_headers++].value = value_copy;
+}
+
+void dwb_http_reply(struct dwb_http_exchange *exchange, unsigned status, const char *content_type,
+                    char *body, size_t length)
+{
+    exchange->held = false;
+    if (!exchange->connection) { /* the peer has left while it waited */
+        free(body);
+        free_exchange(exchange);
+        return;
+    }
+    exchange->status = status;
+    exchange->response =
+        MHD_create_response_from_buffer(body ? length : 0, body ? body : (void *)"",
+                                        body ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
+    if (!exchange->response)
+        free(body);
+    dwb_http_add_header(exchange, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
+    resume(exchange);
+}
+
+static ssize_t read_stream(void *userdata, uint64_t position, char *out, size_t max)
+{
+    struct dwb_http_exchange *exchange = userdata;
+    struct buffer *buffer = &exchange->body;
+
+    (void)position;
+    if (exchange->broken)
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    if (buffer->length == 0) {
+        if (exchange->ended)
+            return MHD_CONTENT_READER_END_OF_STREAM;
+        suspend(exchange);
+        return 0;
+    }
+    size_t n = buffer->length < max ? buffer->length : max;
+    memcpy(out, buffer->data + buffer->start, n);
+    buffer->start += n;
+    buffer->length -= n;
+    return (ssize_t)n;
+}
+
+int dwb_http_stream_begin(struct dwb_http_exchange *exchange, const char *content_type,
+                          dwb_http_closed_fn *closed, void *userdata)
+{
+    struct MHD_Response *response =
+        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, read_stream, exchange, NULL);
+
+    if (!response)
+        return -ENOMEM;
+    exchange->held = false;
+    exchange->status = 200;
+    exchange->response = response;
+    exchange->streams = true;
+    exchange->closed = closed;
+    exchange->closed_userdata = userdata;
+    exchange->body.start = exchange->body.length = 0;
+    dwb_http_add_header(exchange, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
+    resume(exchange);
+    return 0;
+}
+
+int dwb_http_stream_write(struct dwb_http_exchange *exchange, const char *data, size_t length,
+                          size_t cap_bytes)
+{
+    if (exchange->broken || exchange->ended)
+        return -EPIPE;
+    if (exchange->body.length + length > cap_bytes)
+        return -ENOBUFS;
+    int r = append(&exchange->body, data, length);
+    if (r == 0)
+        resume(exchange);
+    return r;
+}
+
+void dwb_http_stream_end(struct dwb_http_exchange *exchange)
+{
+    exchange->ended = true;
+    resume(exchange);
+}
+
+/* ---- requests ---- */
+
+static struct dwb_http_exchange *new_exchange(struct dwb_http *http, struct MHD_Connection *handle,
+                                              const char *path, const char *method)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(handle, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    struct connection *peer = info ? info->socket_context : NULL;
+    struct dwb_http_exchange *exchange = peer ? calloc(1, sizeof(*exchange)) : NULL;
+
+    if (!exchange)
+        return NULL;
+    exchange->path = strdup(path);
+    if (!exchange->path) {
+        free(exchange);
+        return NULL;
+    }
+    exchange->http = http;
+    exchange->peer = peer;
+    peer->exchange = exchange;
+    exchange->connection = handle;
+    exchange->method = method;
+    exchange->route = "other";
+    exchange->start_ns = now_ns();
+    return exchange;
+}
+
+static enum MHD_Result dispatch(struct dwb_http_exchange *exchange)
+{
+    exchange->dispatched = true;
+    exchange->held = true;
+    exchange->peer->deadline_ns = 0;
+    exchange->http->handler(exchange, exchange->http->userdata);
+    if (exchange->response)
+        return queue_answer(exchange);
+    if (!exchange->held) /* a reply for which there was no memory */
+        return MHD_NO;
+    suspend(exchange);
+    return MHD_YES;
+}
+
+/* The head is there, the body is not: what is refused already now. */
+static enum MHD_Result begin(struct dwb_http *http, struct MHD_Connection *handle, const char *path,
+                             const char *method, void **state)
+{
+    struct dwb_http_exchange *exchange = new_exchange(http, handle, path, method);
+
+    if (!exchange)
+        return MHD_NO;
+    *state = exchange;
+    const char *length = dwb_http_header(exchange, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    errno = 0;
+    if (exchange->peer->over_quota)
+        exchange->refusal = DWB_HTTP_TOO_MANY_CONNECTIONS;
+    else if (length && (strtoull(length, NULL, 10) > http->options.body_bytes_max || errno))
+        exchange->refusal = DWB_HTTP_TOO_LARGE;
+    return exchange->refusal == DWB_HTTP_NONE ? MHD_YES : dispatch(exchange);
+}
+
+static enum MHD_Result on_request(void *userdata, struct MHD_Connection *handle, const char *path,
+                                  const char *method, const char *version, const char *data,
+                                  size_t *length, void **state)
+{
+    struct dwb_http *http = userdata;
+    struct dwb_http_exchange *exchange = *state;
+
+    (void)version;
+    if (!exchange)
+        return begin(http, handle, path, method, state);
+    if (*length > 0) {
+        if (exchange->body.length + *length > http->options.body_bytes_max) {
+            /* A chunked body that grew past the cap. The library takes no answer in mid-body. */
+            send_raw(exchange->peer->fd, 413, "Content Too Large", "too_large");
+            if (http->observe)
+                http->observe("other", exchange->method, 413, now_ns() - exchange->start_ns,
+                              http->userdata);
+            return MHD_NO;
+        }
+        if (append(&exchange->body, data, *length) < 0)
+            return MHD_NO;
+        *length = 0;
+        return MHD_YES;
+    }
+    if (exchange->queued)
+        return MHD_YES;
+    if (!exchange->dispatched)
+        return dispatch(exchange);
+    if (exchange->response)
+        return queue_answer(exchange);
+    return MHD_NO;
+}
+
+static void on_completed(void *userdata, struct MHD_Connection *handle, void **state,
+                         enum MHD_RequestTerminationCode code)
+{
+    struct dwb_http_exchange *exchange = *state;
+
+    (void)userdata;
+    (void)handle;
+    (void)code;
+    if (!exchange)
+        return;
+    *state = NULL;
+    exchange->connection = NULL;
+    exchange->suspended = false;
+    exchange->peer->exchange = NULL;
+    exchange->peer->deadline_ns = now_ns() + exchange->http->options.idle_timeout_ns;
+    if (exchange->closed)
+        exchange->closed(exchange->closed_userdata);
+    if (!exchange->held)
+        free_exchange(exchange);
+}
+
+const char *dwb_http_method(const struct dwb_http_exchange *exchange)
+{
+    return exchange->method;
+}
+
+const char *dwb_http_path(const struct dwb_http_exchange *exchange)
+{
+    return exchange->path;
+}
+
+const char *dwb_http_header(const struct dwb_http_exchange *exchange, const char *name)
+{
+    return MHD_lookup_connection_value(exchange->connection, MHD_HEADER_KIND, name);
+}
+
+const char *dwb_http_query(const struct dwb_http_exchange *exchange, const char *name)
+{
+    return MHD_lookup_connection_value(exchange->connection, MHD_GET_ARGUMENT_KIND, name);
+}
+
+const char *dwb_http_body(const struct dwb_http_exchange *exchange, size_t *ret_length)
+{
+    *ret_length = exchange->body.length;
+    return exchange->body.length ? exchange->body.data + exchange->body.start : "";
+}
+
+uid_t dwb_http_uid(const struct dwb_http_exchange *exchange)
+{
+    return exchange->peer->uid;
+}
+
+enum dwb_http_refusal dwb_http_refusal(const struct dwb_http_exchange *exchange)
+{
+    return exchange->refusal;
+}
+
+void dwb_http_set_route(struct dwb_http_exchange *exchange, const char *route)
+{
+    exchange->route = route;
+}
+
+/* ---- connections ---- */
+
+static size_t count_connections(const struct dwb_http *http, uid_t uid)
+{
+    size_t n = 0;
+
+    for (const struct connection *peer = http->connections; peer; peer = peer->next)
+        n += peer->uid == uid;
+    return n;
+}
+
+static int on_accept(struct dwb_loop_source *source, int fd, void *userdata)
+{
+    struct dwb_http *http = userdata;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct ucred peer;
+    socklen_t length = sizeof(peer);
+
+    (void)source;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0) {
+        close(fd);
+        return 0;
+    }
+    /* Some more than the quota still get their 429 in answer to a request, the rest at once. */
+    size_t quota = http->options.connections_per_uid;
+    if (count_connections(http, peer.uid) >= quota + quota / 4 + 1) {
+        send_raw(fd, 429, "Too Many Requests", "quota_connections");
+        close(fd);
+        return 0;
+    }
+    http->accepted_uid = peer.uid;
+    http->accepted_fd = fd;
+    if (MHD_add_connection(http->daemon, fd, (struct sockaddr *)&address,
+                           sizeof(address.sun_family)) != MHD_YES)
+        dwb_log(DWB_LOG_DEBUG, "connection refused: %s", strerror(errno)); /* closed by MHD */
+    kick(http);
+    return 0;
+}
+
+static void connection_started(struct dwb_http *http, void **context)
+{
+    struct connection *peer = calloc(1, sizeof(*peer));
+
+    if (!peer)
+        return;
+    peer->http = http;
+    peer->fd = http->accepted_fd;
+    peer->uid = http->accepted_uid;
+    peer->deadline_ns = now_ns() + http->options.header_deadline_ns;
+    peer->over_quota = count_connections(http, peer->uid) >= http->options.connections_per_uid;
+    peer->next = http->connections;
+    if (peer->next)
+        peer->next->previous = peer;
+    http->connections = peer;
+    http->n_connections++;
+    *context = peer;
+}
+
+static void connection_closed(struct dwb_http *http, struct connection *peer)
+{
+    if (!peer)
+        return;
+    if (peer->previous)
+        peer->previous->next = peer->next;
+    else
+        http->connections = peer->next;
+    if (peer->next)
+        peer->next->previous = peer->previous;
+    http->n_connections--;
+    free(peer);
+}
+
+static void on_connection(void *userdata, struct MHD_Connection *handle, void **context,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    (void)handle;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED)
+        connection_started(userdata, context);
+    else
+        connection_closed(userdata, *context);
+}
+
+/* Deadlines, and peers of suspended exchanges that have gone. */
+static int on_sweep(struct dwb_loop_source *source, uint64_t n_expired, void *userdata)
+{
+    struct dwb_http *http = userdata;
+    uint64_t now = now_ns();
+
+    (void)source;
+    (void)n_expired;
+    for (struct connection *peer = http->connections; peer; peer = peer->next) {
+        struct dwb_http_exchange *exchange = peer->exchange;
+        if (peer->deadline_ns && now > peer->deadline_ns) {
+            shutdown(peer->fd, SHUT_RDWR);
+            peer->deadline_ns = 0;
+        }
+        if (!exchange || !exchange->suspended)
+            continue;
+        struct pollfd state = {peer->fd, 0, 0};
+        if (poll(&state, 1, 0) > 0 && (state.revents & (POLLHUP | POLLERR))) {
+            exchange->broken = true;
+            resume(exchange);
+        }
+    }
+    return 0;
+}
+
+static void __attribute__((format(printf, 2, 0)))
+on_library_log(void *userdata, const char *format, va_list arguments)
+{
+    char text[256];
+
+    (void)userdata;
+    vsnprintf(text, sizeof(text), format, arguments);
+    text[strcspn(text, "\n")] = '\0';
+    dwb_log(DWB_LOG_DEBUG, "http: %s", text);
+}
+
+static int start_library(struct dwb_http *http)
+{
+    const struct dwb_http_options *options = &http->options;
+    unsigned timeout_s = (unsigned)((options->idle_timeout_ns + 999999999) / 1000000000);
+
+    http->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0,
+        NULL, NULL, on_request, http, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, http, MHD_OPTION_NOTIFY_COMPLETED,
+        on_completed, http, MHD_OPTION_CONNECTION_LIMIT, (unsigned)options->connections_total,
+        MHD_OPTION_CONNECTION_TIMEOUT, timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        options->head_bytes_max + POOL_ANSWER_BYTES, MHD_OPTION_CONNECTION_MEMORY_INCREMENT,
+        (size_t)1024, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
+        MHD_OPTION_END);
+    return http->daemon ? 0 : -ENOMEM;
+}
+
+int dwb_http_new(struct dwb_loop *loop, int listen_fd, const struct dwb_http_options *options,
+                 dwb_http_handler_fn *handler, dwb_http_observe_fn *observe, void *userdata,
+                 struct dwb_http **ret_http)
+{
+    struct dwb_http *http = calloc(1, sizeof(*http));
+    int r;
+
+    if (!http)
+        return -ENOMEM;
+    *http = (struct dwb_http){.loop = loop,
+                              .options = *options,
+                              .handler = handler,
+                              .observe = observe,
+                              .userdata = userdata};
+    r = start_library(http);
+    if (r < 0)
+        goto failed;
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    if (!info) {
+        r = -ENOTSUP;
+        goto failed;
+    }
+    r = dwb_loop_add_timer(loop, KICK_NS, 0, on_timer, http, &http->timer);
+    if (r == 0)
+        r = dwb_loop_add_timer(loop, SWEEP_PERIOD_NS, SWEEP_PERIOD_NS, on_sweep, http,
+                               &http->sweep_timer);
+    if (r == 0)
+        r = dwb_loop_add_poll(loop, info->epoll_fd, POLLIN, on_ready, http, &http->poll_source);
+    if (r == 0)
+        r = dwb_loop_add_accept(loop, listen_fd, on_accept, http, &http->accept_source);
+    if (r < 0)
+        goto failed;
+    *ret_http = http;
+    return 0;
+
+failed:
+    dwb_http_free(http);
+    return r;
+}
+
+void dwb_http_stop_accepting(struct dwb_http *http)
+{
+    dwb_loop_remove(http->accept_source);
+    http->accept_source = NULL;
+}
+
+void dwb_http_free(struct dwb_http *http)
+{
+    if (!http)
+        return;
+    dwb_http_stop_accepting(http);
+    dwb_loop_remove(http->poll_source);
+    dwb_loop_remove(http->sweep_timer);
+    /* The library wants nobody suspended when it stops. */
+    for (struct connection *peer = http->connections; peer; peer = peer->next)
+        if (peer->exchange) {
+            peer->exchange->broken = true;
+            resume(peer->exchange);
+        }
+    if (http->daemon)
+        MHD_stop_daemon(http->daemon);
+    dwb_loop_remove(http->timer);
+    free(http);
+}
+
+size_t dwb_http_connections(const struct dwb_http *http)
+{
+    return http->n_connections;
+}
