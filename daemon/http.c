@@ -11,6 +11,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "daemon/clock.h"
 
 #include <errno.h>
 #include <microhttpd.h>
@@ -21,7 +22,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #define SWEEP_PERIOD_NS   UINT64_C(100000000)
@@ -82,14 +82,6 @@ struct dwb_http {
     uid_t accepted_uid; /* of the connection that is being added */
     int accepted_fd;
 };
-
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
 
 /* Has the library run from the loop, not from inside whatever calls this. */
 static void kick(struct dwb_http *http)
@@ -203,7 +195,7 @@ static enum MHD_Result queue_answer(struct dwb_http_exchange *exchange)
         MHD_queue_response(exchange->connection, exchange->status, exchange->response);
     if (result == MHD_YES && http->observe)
         http->observe(exchange->route, exchange->method, exchange->status,
-                      now_ns() - exchange->start_ns, http->userdata);
+                      dwb_clock_monotonic_ns() - exchange->start_ns, http->userdata);
     return result;
 }
 
@@ -324,7 +316,7 @@ static struct dwb_http_exchange *new_exchange(struct dwb_http *http, struct MHD_
     exchange->connection = handle;
     exchange->method = method;
     exchange->route = "other";
-    exchange->start_ns = now_ns();
+    exchange->start_ns = dwb_clock_monotonic_ns();
     return exchange;
 }
 
@@ -375,8 +367,8 @@ static enum MHD_Result on_request(void *userdata, struct MHD_Connection *handle,
             /* A chunked body that grew past the cap. The library takes no answer in mid-body. */
             send_raw(exchange->peer->fd, 413, "Content Too Large", "too_large");
             if (http->observe)
-                http->observe("other", exchange->method, 413, now_ns() - exchange->start_ns,
-                              http->userdata);
+                http->observe("other", exchange->method, 413,
+                              dwb_clock_monotonic_ns() - exchange->start_ns, http->userdata);
             return MHD_NO;
         }
         if (append(&exchange->body, data, *length) < 0)
@@ -407,7 +399,8 @@ static void on_completed(void *userdata, struct MHD_Connection *handle, void **s
     exchange->connection = NULL;
     exchange->suspended = false;
     exchange->peer->exchange = NULL;
-    exchange->peer->deadline_ns = now_ns() + exchange->http->options.idle_timeout_ns;
+    exchange->peer->deadline_ns =
+        dwb_clock_monotonic_ns() + exchange->http->options.idle_timeout_ns;
     if (exchange->closed)
         exchange->closed(exchange->closed_userdata);
     if (!exchange->held)
@@ -503,7 +496,7 @@ static void connection_started(struct dwb_http *http, void **context)
     peer->http = http;
     peer->fd = http->accepted_fd;
     peer->uid = http->accepted_uid;
-    peer->deadline_ns = now_ns() + http->options.header_deadline_ns;
+    peer->deadline_ns = dwb_clock_monotonic_ns() + http->options.header_deadline_ns;
     peer->over_quota = count_connections(http, peer->uid) >= http->options.connections_per_uid;
     peer->next = http->connections;
     if (peer->next)
@@ -541,7 +534,7 @@ static void on_connection(void *userdata, struct MHD_Connection *handle, void **
 static int on_sweep(struct dwb_loop_source *source, uint64_t n_expired, void *userdata)
 {
     struct dwb_http *http = userdata;
-    uint64_t now = now_ns();
+    uint64_t now = dwb_clock_monotonic_ns();
 
     (void)source;
     (void)n_expired;

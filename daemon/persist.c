@@ -1,0 +1,183 @@
+#include "daemon/persist.h"
+
+/* See persist.h. A write is in the list from its call to its callback, waiting or not. */
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "daemon/clock.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RETRY_PERIOD_NS UINT64_C(1000000000)
+
+struct write {
+    struct write *next;
+    struct dwb_persist *persist;
+    char id[DWB_JOB_ID_MAX];
+    bool is_state;
+    enum dwb_job_state state;
+    uint64_t at_ns;
+    uint32_t layer, replicate;
+    char *text; /* reason or record */
+    char *result;
+    dwb_store_done_fn *fn;
+    void *userdata;
+    bool waits;
+};
+
+struct dwb_persist {
+    struct dwb_loop *loop;
+    struct dwb_store *store;
+    struct dwb_loop_source *timer;
+    struct write *writes;
+};
+
+static void free_write(struct write *write)
+{
+    free(write->text);
+    free(write->result);
+    free(write);
+}
+
+static void forget(struct write *write)
+{
+    struct write **link = &write->persist->writes;
+
+    while (*link != write)
+        link = &(*link)->next;
+    *link = write->next;
+    free_write(write);
+}
+
+static void on_stored(int status, void *userdata)
+{
+    struct write *write = userdata;
+    dwb_store_done_fn *fn = write->fn;
+
+    if (status == -ENOSPC) {
+        dwb_log(DWB_LOG_WARNING, "job %s: no space on the disk of the store; waiting", write->id);
+        write->waits = true;
+        dwb_loop_set_timer(write->persist->timer, RETRY_PERIOD_NS, 0);
+        return;
+    }
+    userdata = write->userdata;
+    forget(write);
+    fn(status, userdata);
+}
+
+static int submit(struct write *write)
+{
+    struct dwb_store *store = write->persist->store;
+
+    write->waits = false;
+    if (write->is_state)
+        return dwb_store_set_state(store, write->id, write->state, write->text, write->at_ns,
+                                   write->result, on_stored, write);
+    return dwb_store_add_replicate(store, write->id, write->layer, write->replicate, write->text,
+                                   on_stored, write);
+}
+
+static int on_retry(struct dwb_loop_source *source, uint64_t n_expired, void *userdata)
+{
+    struct dwb_persist *persist = userdata;
+
+    (void)source;
+    (void)n_expired;
+    for (struct write *write = persist->writes, *next; write; write = next) {
+        next = write->next;
+        if (!write->waits)
+            continue;
+        int r = submit(write);
+        if (r < 0) {
+            on_stored(r, write);
+            return 0; /* the callback may have changed the list */
+        }
+    }
+    return 0;
+}
+
+int dwb_persist_new(struct dwb_loop *loop, struct dwb_store *store,
+                    struct dwb_persist **ret_persist)
+{
+    struct dwb_persist *persist = calloc(1, sizeof(*persist));
+
+    if (!persist)
+        return -ENOMEM;
+    persist->loop = loop;
+    persist->store = store;
+    int r = dwb_loop_add_timer(loop, RETRY_PERIOD_NS, 0, on_retry, persist, &persist->timer);
+    if (r < 0) {
+        free(persist);
+        return r;
+    }
+    *ret_persist = persist;
+    return 0;
+}
+
+void dwb_persist_free(struct dwb_persist *persist)
+{
+    if (!persist)
+        return;
+    dwb_loop_remove(persist->timer);
+    while (persist->writes) {
+        struct write *write = persist->writes;
+        persist->writes = write->next;
+        free_write(write);
+    }
+    free(persist);
+}
+
+/* Takes write->text and write->result as they are; a NULL text is an allocation that failed. */
+static int start(struct dwb_persist *persist, struct write *write, const char *id,
+                 dwb_store_done_fn *fn, void *userdata)
+{
+    if (!write->text) {
+        free_write(write);
+        return -ENOMEM;
+    }
+    snprintf(write->id, sizeof(write->id), "%s", id);
+    write->persist = persist;
+    write->fn = fn;
+    write->userdata = userdata;
+    write->next = persist->writes;
+    persist->writes = write;
+    int r = submit(write);
+    if (r < 0)
+        forget(write);
+    return r;
+}
+
+int dwb_persist_state(struct dwb_persist *persist, const char *id, enum dwb_job_state state,
+                      const char *reason, const char *result, dwb_store_done_fn *fn, void *userdata)
+{
+    struct write *write = calloc(1, sizeof(*write));
+
+    if (!write)
+        return -ENOMEM;
+    write->is_state = true;
+    write->state = state;
+    write->at_ns = dwb_clock_real_ns();
+    write->text = strdup(reason);
+    write->result = result ? strdup(result) : NULL;
+    if (result && !write->result) {
+        free_write(write);
+        return -ENOMEM;
+    }
+    return start(persist, write, id, fn, userdata);
+}
+
+int dwb_persist_replicate(struct dwb_persist *persist, const char *id, uint32_t layer,
+                          uint32_t replicate, const char *record, dwb_store_done_fn *fn,
+                          void *userdata)
+{
+    struct write *write = calloc(1, sizeof(*write));
+
+    if (!write)
+        return -ENOMEM;
+    write->layer = layer;
+    write->replicate = replicate;
+    write->text = strdup(record);
+    return start(persist, write, id, fn, userdata);
+}
