@@ -15,7 +15,7 @@
 /* What precision a layer has reached: for the daemon's rule when to stop. */
 struct dwb_progress {
     uint32_t n_replicates;
-    double half_width; /* relative, of the 99 % interval of the ratio; INFINITY until there is one */
+    double half_width; /* relative, of the ratio's 99 % interval; INFINITY until there is one */
     bool verified;     /* every output checked so far was right */
 };
 
@@ -31,3 +31,6 @@ int dwb_result_build(const struct dwb_spec *spec, const json_t *job,
 /* The records of one layer only. */
 int dwb_result_progress(const struct dwb_spec *spec, struct dwb_record *const *records,
                         size_t n_records, struct dwb_progress *ret_progress);
+
+/* False when any output of a document's results was found wrong: the job has failed. */
+bool dwb_result_verified(const json_t *document);

@@ -1,0 +1,10 @@
+#pragma once
+
+/* One result entry as JSON: the names of docs/result.schema.json. */
+
+#include "analysis/figures.h"
+
+#include <jansson.h>
+
+/* New reference, NULL without memory. */
+json_t *dwb_entry_to_json(const struct dwb_figures *figures);

@@ -1,0 +1,89 @@
+#pragma once
+
+/*
+ * The figures of one result entry: one layer on one backend, from the raw records of its processes.
+ * A figure that cannot be had is NAN; a text beside it says why. Nothing here is JSON.
+ */
+
+#include "analysis/series.h"
+#include "common/record.h"
+#include "common/theory.h"
+
+#define DWB_FIGURES_LEVELS_MAX     6
+#define DWB_FIGURES_REASONS_MAX    8
+#define DWB_FIGURES_ALPHA          0.01 /* of a job; each of its layers gets an equal part */
+#define DWB_FIGURES_REPRODUCED     0.01 /* a floor is reproduced by a process within this */
+#define DWB_FIGURES_REPRODUCED_MIN 3    /* ... by as many, or it is unstable */
+#define DWB_FIGURES_CONTAMINATED   0.5  /* dropped share above which nothing is believed */
+#define DWB_FIGURES_N_OPERATIONS   (DWB_OPERATION_SEPARABLE_FUSED + 1)
+
+/* What one entry is computed from; everything is borrowed until dwb_figures_deinit. */
+struct dwb_figures_input {
+    const struct dwb_spec *spec;
+    const struct dwb_layer *layer;
+    struct dwb_record *const *records; /* of this layer only */
+    size_t n_records;
+    const char *backend; /* NULL = there is no record to tell */
+};
+
+struct dwb_operation_figures {
+    const struct dwb_subject *subject; /* as the first record has it; NULL = was not measured */
+    struct dwb_series series;
+    double floor_ns, median_ns;   /* a call, of all processes together */
+    double ci_low_ns, ci_high_ns; /* for the median, clustered by process */
+    double gflops_executed, gflops_nominal, percent_of_peak; /* at the floor */
+    size_t n_reproduced; /* processes whose own floor is within DWB_FIGURES_REPRODUCED */
+    char reason[160];    /* why figures are NAN; "" = none is */
+};
+
+/* Time of one form of the layer over that of the standard convolution. */
+struct dwb_ratio_figures {
+    double floor;  /* floor over floor */
+    double median; /* median over median */
+    double ci_low, ci_high;
+    double half_width; /* relative to floor; INFINITY = there is no interval */
+    bool stretched;    /* see dwb_stats_interval */
+    size_t n_processes;
+    char reason[160];
+};
+
+struct dwb_level_figures { /* measured bandwidth of a memory level; bytes a ns = GB/s */
+    char name[8];
+    double read_gbps, triad_gbps;
+    double capacity_bytes; /* from the environment, else the probe's own footprint */
+};
+
+enum dwb_verdict { DWB_VERDICT_STABLE, DWB_VERDICT_UNSTABLE, DWB_VERDICT_CONTAMINATED };
+
+struct dwb_figures {
+    struct dwb_figures_input input;
+    struct dwb_theory theory;
+    char isa[16];    /* "" = not known */
+    bool *disturbed; /* by record */
+    size_t n_disturbed;
+    struct dwb_operation_figures operations[DWB_FIGURES_N_OPERATIONS]; /* by enum dwb_operation */
+    double alpha;
+    struct dwb_ratio_figures ratio;       /* separable over standard */
+    struct dwb_ratio_figures ratio_fused; /* NAN when there is no fused form */
+    double saving_delivered;              /* theoretical over measured ratio */
+    double peak_gflops;
+    struct dwb_level_figures levels[DWB_FIGURES_LEVELS_MAX];
+    size_t n_levels;
+    double canary_floor_ns, canary_median_ns;
+    uint64_t n_verified, n_mismatched;
+    double worst_error;
+    double dropped_share; /* of the samples of the pairs; 0 without any */
+    bool precision_reached;
+    enum dwb_verdict verdict;
+    char reasons[DWB_FIGURES_REASONS_MAX][200];
+    size_t n_reasons;
+};
+
+/* 0, -ENOMEM, or what dwb_theory_of returns. */
+int dwb_figures_init(const struct dwb_figures_input *input, struct dwb_figures *ret_figures);
+void dwb_figures_deinit(struct dwb_figures *figures);
+
+const char *dwb_verdict_name(enum dwb_verdict verdict);
+
+/* Significance of one layer's interval: Bonferroni over the layers of the job. */
+double dwb_figures_alpha(const struct dwb_spec *spec);

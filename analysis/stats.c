@@ -1,0 +1,70 @@
+/*
+ * Order statistics. Pure arithmetic; see docs/method.md for why these and their simulated coverage.
+ */
+
+#include "analysis/stats.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+
+static int compare(const void *left, const void *right)
+{
+    double a = *(const double *)left, b = *(const double *)right;
+    return (a > b) - (a < b);
+}
+
+void dwb_stats_sort(double *values, size_t n)
+{
+    if (n > 1)
+        qsort(values, n, sizeof *values, compare);
+}
+
+double dwb_stats_floor(const double *sorted, size_t n)
+{
+    return sorted[(n + 99) / 100 - 1];
+}
+
+double dwb_stats_median(const double *sorted, size_t n)
+{
+    return n % 2 ? sorted[n / 2] : sorted[n / 2 - 1] + (sorted[n / 2] - sorted[n / 2 - 1]) / 2;
+}
+
+/* log of C(n, k) / 2^n: the terms themselves underflow past n = 1,000. */
+static double log_binomial(size_t n, size_t k)
+{
+    int sign; /* lgamma() would write a global */
+
+    return lgamma_r((double)n + 1, &sign) - lgamma_r((double)k + 1, &sign) -
+           lgamma_r((double)(n - k) + 1, &sign) - (double)n * M_LN2;
+}
+
+size_t dwb_stats_sign_rank(size_t n, double alpha)
+{
+    double tail = 0;
+    size_t k;
+
+    for (k = 0; k < n / 2; k++) {
+        tail += 2 * exp(log_binomial(n, k));
+        if (tail > alpha * (1 + 1e-9)) /* lgamma is good to 1e-15 of its value, not of the sum */
+            break;
+    }
+    return k;
+}
+
+int dwb_stats_interval(const double *sorted, size_t n, double alpha,
+                       struct dwb_interval *ret_interval)
+{
+    if (n < DWB_STATS_PROCESSES_MIN)
+        return -ENODATA;
+
+    size_t k = dwb_stats_sign_rank(n, alpha);
+    if (k > 0) {
+        *ret_interval = (struct dwb_interval){sorted[k - 1], sorted[n - k], false};
+        return 0;
+    }
+    double lambda = pow(exp2(1 - (double)n) / alpha, 1 / ((double)n - 1)) - 1;
+    double stretch = pow(sorted[n - 1] / sorted[0], lambda);
+    *ret_interval = (struct dwb_interval){sorted[0] / stretch, sorted[n - 1] * stretch, true};
+    return 0;
+}
