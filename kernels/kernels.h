@@ -3,16 +3,16 @@
 /*
  * The kernel contract. A kernel computes one convolution, fp32, NHWC, batch 1, one thread, no bias:
  *
- *   standard   out[y][x][n] = sum over ky, kx, m of in[y s + ky - p][x s + kx - p][m] w[ky][kx][m][n]
- *   depthwise  out[y][x][m] = sum over ky, kx    of in[y s + ky - p][x s + kx - p][m] w[ky][kx][m]
- *   pointwise  out[y][x][n] = sum over m         of in[y][x][m] w[m][n]
+ *   standard   out[y][x][n] = sum of in[y s + ky - p][x s + kx - p][m] w[ky][kx][m][n]   (ky, kx,
+ * m) depthwise  out[y][x][m] = sum of in[y s + ky - p][x s + kx - p][m] w[ky][kx][m]      (ky, kx)
+ *   pointwise  out[y][x][n] = sum of in[y][x][m] w[m][n]                                 (m)
  *
- * with in = 0 outside the input. Tensors are dense: input [Dx][Dx][M], output [Dy][Dy][N] (depthwise:
- * [Dy][Dy][M]), weights [Dk][Dk][M][N], [Dk][Dk][M], [M][N]. A kernel reads and writes exactly these
- * floats, any alignment; it may read DWB_KERNEL_SLACK bytes past packed weights and scratch only
- * (the caller allocates them through the size calls below, which include the slack). Every output
- * element is written on every call. Weights are packed once, outside any timing. Kernels are
- * reentrant, allocate nothing and touch no global state.
+ * with in = 0 outside the input. Tensors are dense: input [Dx][Dx][M], output [Dy][Dy][N]
+ * (depthwise: [Dy][Dy][M]), weights [Dk][Dk][M][N], [Dk][Dk][M], [M][N]. A kernel reads and writes
+ * exactly these floats, any alignment; it may read DWB_KERNEL_SLACK bytes past packed weights and
+ * scratch only (the caller allocates them through the size calls below, which include the slack).
+ * Every output element is written on every call. Weights are packed once, outside any timing.
+ * Kernels are reentrant, allocate nothing and touch no global state.
  */
 
 #include "common/layer.h"
@@ -21,6 +21,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#define DWB_KERNEL_SLACK 64 /* bytes a kernel may read past packed weights and scratch */
 
 enum dwb_kernel_op { DWB_KERNEL_STANDARD, DWB_KERNEL_DEPTHWISE, DWB_KERNEL_POINTWISE };
 
@@ -48,19 +50,19 @@ typedef void dwb_kernel_fn(const struct dwb_kernel_args *args);
 
 /* CPU features as bits, detected by dwb_cpu_flags: CPUID and XGETBV on x86, auxv on ARM. */
 enum {
-    DWB_CPU_AVX2 = 1u << 0, /* AVX2 and FMA, ymm state enabled by the OS */
+    DWB_CPU_AVX2 = 1u << 0,   /* AVX2 and FMA, ymm state enabled by the OS */
     DWB_CPU_AVX512 = 1u << 1, /* F, BW, DQ, VL, zmm state enabled by the OS */
     DWB_CPU_NEON = 1u << 2,
 };
 
 struct dwb_kernel {
-    const char *name; /* dwb-style: "f32_nhwc_dwconv_k3s1__avx2_c16": dtype, layout, op, ISA, tile */
+    const char *name; /* "f32_nhwc_dwconv_k3s1__avx2_2x4c8": dtype, layout, op, ISA, tile */
     enum dwb_kernel_op op;
     enum dwb_isa isa;
-    const char *algorithm;  /* "direct", "reference" */
-    uint32_t cpu_flags;     /* all of them are needed */
-    bool skips_padding;     /* executed MACs leave padding taps out */
-    int priority;           /* among those that fit, the highest wins */
+    const char *algorithm;                         /* "direct", "reference" */
+    uint32_t cpu_flags;                            /* all of them are needed */
+    bool skips_padding;                            /* executed MACs leave padding taps out */
+    int priority;                                  /* among those that fit, the highest wins */
     bool (*supports)(const struct dwb_conv *conv); /* NULL = every conv */
     size_t (*packed_bytes)(const struct dwb_conv *conv);
     void (*pack)(const struct dwb_conv *conv, const float *weights, float *packed);
@@ -87,8 +89,8 @@ const struct dwb_kernel *dwb_kernel_by_name(const char *name);
  * takes kernels of exactly that ISA: no silent fallback. NULL when the CPU lacks it or none
  * supports conv. The reference is never selected (take it by name).
  */
-const struct dwb_kernel *dwb_kernel_select(uint32_t flags, enum dwb_isa isa,
-                                           enum dwb_kernel_op op, const struct dwb_conv *conv);
+const struct dwb_kernel *dwb_kernel_select(uint32_t flags, enum dwb_isa isa, enum dwb_kernel_op op,
+                                           const struct dwb_conv *conv);
 
 /* Multiply-adds one call executes: theory's count of executed or nominal taps, by skips_padding. */
 uint64_t dwb_kernel_macs_executed(const struct dwb_kernel *kernel, const struct dwb_conv *conv);
@@ -96,7 +98,8 @@ uint64_t dwb_kernel_macs_executed(const struct dwb_kernel *kernel, const struct 
 /*
  * The oracle: one output position in double precision from unpacked weights. Also sums |a b| into
  * *ret_magnitude, from which the caller takes its tolerance: any order of fp32 summation of K
- * products stays within gamma_K * magnitude, gamma_K = K u / (1 - K u), u = 2^-24 (Higham 2002, 3.1).
+ * products stays within gamma_K * magnitude, gamma_K = K u / (1 - K u), u = 2^-24 (Higham
+ * 2002, 3.1).
  */
 double dwb_oracle(enum dwb_kernel_op op, const struct dwb_conv *conv, const float *input,
                   const float *weights, uint32_t y, uint32_t x, uint32_t channel,
@@ -111,7 +114,8 @@ typedef float dwb_fma_peak_fn(uint64_t n_rounds);
 dwb_fma_peak_fn *dwb_fma_peak(enum dwb_isa isa);
 uint64_t dwb_fma_peak_macs(enum dwb_isa isa);
 
-/* Memory probes of the ISA: read n floats (returns a value that depends on all), a[i] = b[i] + s c[i]. */
+/* Memory probes of the ISA: read n floats (returns a value that depends on all), a[i] = b[i] + s
+ * c[i]. */
 typedef float dwb_read_fn(const float *a, size_t n);
 typedef void dwb_triad_fn(float *a, const float *b, const float *c, float s, size_t n);
 dwb_read_fn *dwb_read_probe(enum dwb_isa isa);

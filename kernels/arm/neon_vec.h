@@ -1,0 +1,63 @@
+#pragma once
+
+/*
+ * The vector vocabulary of the templates (kernels/portable_vec.h) on NEON. A broadcast stays a
+ * scalar: fmla by element multiplies by lane 0 of a register that a plain scalar load has filled,
+ * so no vector pipe is spent on ld1r.
+ */
+
+#include <arm_neon.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+typedef float32x4_t vec;
+typedef float bcast;
+
+#define VL 4
+
+static inline vec vec_zero(void)
+{
+    return vdupq_n_f32(0);
+}
+
+static inline vec vec_load(const float *p)
+{
+    return vld1q_f32(p);
+}
+
+static inline void vec_store(float *p, vec v)
+{
+    vst1q_f32(p, v);
+}
+
+static inline vec vec_load_n(const float *p, uint32_t n)
+{
+    float lanes[VL] = {0};
+
+    memcpy(lanes, p, n * sizeof(float));
+    return vld1q_f32(lanes);
+}
+
+static inline void vec_store_n(float *p, vec v, uint32_t n)
+{
+    float lanes[VL];
+
+    vst1q_f32(lanes, v);
+    memcpy(p, lanes, n * sizeof(float));
+}
+
+static inline bcast vec_bcast(const float *p)
+{
+    return *p;
+}
+
+static inline vec vec_fma(vec acc, vec v, bcast b)
+{
+    return vfmaq_n_f32(acc, v, b);
+}
+
+static inline vec vec_fma_vec(vec acc, vec v, vec w)
+{
+    return vfmaq_f32(acc, v, w);
+}

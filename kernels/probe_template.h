@@ -1,0 +1,106 @@
+/*
+ * Probes of one ISA: what its registers and the memory can do at best. An ISA file includes its
+ * *_vec.h, then this, and makes the functions with PROBES(isa, chains).
+ *
+ * The chains of the FMA peak start from values the compiler cannot see (else it would merge equal
+ * ones into one); nothing in the loop but multiply-adds on registers and the counter.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define PROBE_UNROLL _Pragma("GCC unroll 32")
+
+typedef int32_t probe_bits __attribute__((vector_size(sizeof(vec))));
+
+#if defined(__x86_64__)
+#define PROBE_OPAQUE(v_) __asm__("" : "+v"(v_))
+#elif defined(__aarch64__)
+#define PROBE_OPAQUE(v_) __asm__("" : "+w"(v_))
+#else
+#define PROBE_OPAQUE(v_) __asm__("" : "+m"(v_))
+#endif
+
+static inline __attribute__((always_inline)) float probe_fma(uint64_t n_rounds, const int n_chains)
+{
+    static const float addend[VL] = {0x1p-20f, 0x1p-21f, 0x1p-22f, 0x1p-23f};
+    vec acc[32], v = vec_load(addend), w = v;
+    float lanes[VL], sum = 0;
+
+    PROBE_OPAQUE(v);
+    PROBE_OPAQUE(w);
+    PROBE_UNROLL
+    for (int i = 0; i < n_chains; i++) {
+        acc[i] = vec_zero();
+        PROBE_OPAQUE(acc[i]);
+    }
+    while (n_rounds--) {
+        PROBE_UNROLL
+        for (int i = 0; i < n_chains; i++) {
+            acc[i] = vec_fma_vec(acc[i], v, w);
+            PROBE_OPAQUE(acc[i]);
+        }
+    }
+    PROBE_UNROLL
+    for (int i = 1; i < n_chains; i++)
+        acc[0] += acc[i];
+    vec_store(lanes, acc[0]);
+    for (int i = 0; i < VL; i++)
+        sum += lanes[i];
+    return sum;
+}
+
+/* Bitwise, so that the arithmetic does not take the ports that the loads of the kernels share. */
+static inline __attribute__((always_inline)) float probe_read(const float *a, size_t n)
+{
+    probe_bits bits[8] = {0};
+    int32_t all = 0;
+    size_t i = 0;
+
+    for (; i + 8 * VL <= n; i += 8 * VL) {
+        PROBE_UNROLL
+        for (int j = 0; j < 8; j++)
+            bits[j] ^= (probe_bits)vec_load(a + i + j * VL);
+    }
+    for (; i < n; i++) {
+        union {
+            float value;
+            int32_t bits;
+        } one = {.value = a[i]};
+        all ^= one.bits;
+    }
+    for (int j = 0; j < 8; j++)
+        for (int lane = 0; lane < VL; lane++)
+            all ^= bits[j][lane];
+    return (float)all;
+}
+
+static inline __attribute__((always_inline)) void probe_triad(float *a, const float *b,
+                                                              const float *c, float s, size_t n)
+{
+    size_t i = 0;
+
+    for (; i + 4 * VL <= n; i += 4 * VL) {
+        PROBE_UNROLL
+        for (int j = 0; j < 4; j++)
+            vec_store(a + i + j * VL,
+                      vec_fma(vec_load(b + i + j * VL), vec_load(c + i + j * VL), vec_bcast(&s)));
+    }
+    for (; i < n; i++)
+        a[i] = b[i] + s * c[i];
+}
+
+#define PROBES(isa_, chains_)                                                                      \
+    const uint64_t dwb_fma_peak_macs_##isa_ = (uint64_t)(chains_)*VL;                              \
+    float dwb_fma_peak_##isa_(uint64_t n_rounds)                                                   \
+    {                                                                                              \
+        return probe_fma(n_rounds, chains_);                                                       \
+    }                                                                                              \
+    float dwb_read_##isa_(const float *a, size_t n)                                                \
+    {                                                                                              \
+        return probe_read(a, n);                                                                   \
+    }                                                                                              \
+    void dwb_triad_##isa_(float *a, const float *b, const float *c, float s, size_t n)             \
+    {                                                                                              \
+        probe_triad(a, b, c, s, n);                                                                \
+    }

@@ -1,0 +1,56 @@
+#pragma once
+
+/*
+ * Standard and pointwise convolution: the contract between the loop nest (tile.c, plain C, one for
+ * all ISAs) and the register-tile kernels (tile_template.h, one instance an ISA and tile size).
+ *
+ * A tile is up to n_pixels_max output pixels times up to n_vectors vectors of output channels; its
+ * accumulators stay in registers over all the taps and input channels of one call. In NHWC the taps
+ * kx of one row and their channels m are contiguous, in the input (pixel + kx, m) as in the weights
+ * (kx, m, channels): a call walks `n_rows` rows of one contiguous run of `length` steps, each step
+ * multiplying one input float per pixel with one line of weights.
+ *
+ * Padding is skipped, not multiplied: the nest splits the taps of a tile at the border into groups
+ * with the same valid pixels and calls a smaller tile for each, accumulating on the output.
+ *
+ * The pixels come in two halves, each evenly spaced, so that a tile can cover one row or the same
+ * columns of two rows (maps smaller than the tile).
+ */
+
+#include "kernels/kernels.h"
+
+#include <stddef.h>
+
+struct dwb_tile {
+    const float *input[2]; /* first pixel of each half, at the first tap and channel */
+    float *output[2];      /* first pixel of each half, at the first channel of the panel */
+    ptrdiff_t input_step;  /* floats from a pixel to the next of its half */
+    ptrdiff_t input_row;   /* floats from a row of taps to the next */
+    ptrdiff_t output_step; /* floats from a pixel to the next of its half */
+    const float *weights;  /* steps of n_vectors * VL floats */
+    ptrdiff_t weights_row; /* floats from a row of taps to the next */
+    const float *prefetch; /* one line a step is brought to L2 from here on; any address */
+    uint32_t n_rows;
+    uint32_t length;
+    uint32_t n_channels; /* of the panel that exist: the last vector may be partial */
+    bool accumulate;     /* add to the output, or overwrite it */
+};
+
+typedef void dwb_tile_fn(const struct dwb_tile *tile);
+
+#define DWB_TILE_VECTORS_MAX 4
+#define DWB_TILE_PIXELS_MAX  14
+
+/* The tiles of one ISA. run[v][n]: v + 1 vectors, n pixels, of which ceil(n / 2) in half 0. */
+struct dwb_tile_family {
+    uint32_t lanes;                              /* floats a vector */
+    uint32_t n_vectors;                          /* of a full panel */
+    uint32_t n_pixels_max[DWB_TILE_VECTORS_MAX]; /* by vectors - 1 */
+    dwb_tile_fn *run[DWB_TILE_VECTORS_MAX][DWB_TILE_PIXELS_MAX + 1];
+};
+
+size_t dwb_tile_packed_bytes(const struct dwb_tile_family *family, const struct dwb_conv *conv);
+void dwb_tile_pack(const struct dwb_tile_family *family, const struct dwb_conv *conv,
+                   const float *weights, float *packed);
+size_t dwb_tile_scratch_bytes(const struct dwb_conv *conv);
+void dwb_tile_run(const struct dwb_tile_family *family, const struct dwb_kernel_args *args);
