@@ -29,8 +29,9 @@ enum dwb_job_state {
     DWB_N_JOB_STATES
 };
 
-struct dwb_job_row { /* strings borrowed until the callback returns, or owned by the caller on writes */
-    const char *id; /* time-ordered, unique */
+struct dwb_job_row { /* strings borrowed until the callback returns, or owned by the caller on
+                        writes */
+    const char *id;  /* time-ordered, unique */
     enum dwb_job_state state;
     uid_t uid;                   /* who submitted it (SO_PEERCRED) */
     const char *idempotency_key; /* NULL = none; unique per uid */
@@ -56,16 +57,36 @@ int dwb_job_state_from_name(const char *name, enum dwb_job_state *ret_state);
 /* Creates or opens and migrates the database; takes an exclusive lock on `path`.lock, so that a
  * second daemon gets -EBUSY. error (size error_size) receives the library's text. */
 int dwb_store_open(const char *path, char *error, size_t error_size, struct dwb_store **ret_store);
-void dwb_store_close(struct dwb_store *store); /* commits what is queued; takes NULL */
+/* Commits what is queued, runs the callbacks that are due, lets go of the lock. Takes NULL. */
+void dwb_store_close(struct dwb_store *store);
 
 int dwb_store_fd(const struct dwb_store *store); /* readable while completions wait */
 void dwb_store_dispatch(struct dwb_store *store);
 int dwb_store_failed(const struct dwb_store *store); /* 0, or the errno of the fatal failure */
+/* What failed, in words, for the log; "" while nothing has. Borrowed until close. */
+const char *dwb_store_failed_text(const struct dwb_store *store);
 
-/* Writes: 0 when queued (fn will run exactly once), else a negative errno and fn never runs. Strings are copied. */
-int dwb_store_add_job(struct dwb_store *store, const struct dwb_job_row *job,
-                      dwb_store_done_fn *fn, void *userdata);
-/* Sets state, reason and the time of the new state; for DONE with its result document, atomically. */
+/*
+ * Writes: 0 when queued (fn, which may be NULL, will run exactly once, from dispatch or close),
+ * else a negative errno and fn never runs: -EINVAL; -EAGAIN or -ENOBUFS (too many writes, too many
+ * bytes under way: dispatch first); the errno of dwb_store_failed. Strings are copied. A callback
+ * may write, read and dispatch, not close.
+ *
+ * Status: 0; -EEXIST; -ENOENT (no such job); -ESTALE (the job's state does not allow it); of the
+ * whole group: -ENOSPC, -EBUSY (another program has the database locked), -ENOMEM, and then the
+ * store goes on; anything else is the fatal failure.
+ */
+/* job->state is DWB_JOB_QUEUED, id shorter than DWB_JOB_ID_MAX; reason, started and finished are
+ * not looked at. */
+int dwb_store_add_job(struct dwb_store *store, const struct dwb_job_row *job, dwb_store_done_fn *fn,
+                      void *userdata);
+/*
+ * Sets state, reason and the time of the new state, atomically with the result document, which DONE
+ * must have, FAILED may have (outputs that were wrong) and nothing else has. Ways: queued ->
+ * running
+ * -> done | failed | cancelled, running -> queued, queued -> failed | cancelled; any other is
+ * -ESTALE and changes nothing.
+ */
 int dwb_store_set_state(struct dwb_store *store, const char *id, enum dwb_job_state state,
                         const char *reason, uint64_t at_ns, const char *result,
                         dwb_store_done_fn *fn, void *userdata);
@@ -73,10 +94,12 @@ int dwb_store_add_replicate(struct dwb_store *store, const char *id, uint32_t la
                             uint32_t replicate, const char *record, dwb_store_done_fn *fn,
                             void *userdata);
 
-/* Reads: 0, -ENOENT, or another negative errno. */
+/* Reads: 0, -ENOENT, the callback's negative return, -EBUSY (the same read inside of its own
+ * callback), -EUCLEAN (the file is damaged), or another negative errno. */
 int dwb_store_get_job(struct dwb_store *store, const char *id, dwb_store_job_fn *fn,
                       void *userdata);
-/* Newest first; state < 0 = all; after = an id or NULL (older than it). */
+/* Newest first, by the order in which jobs were added, not by the clock; state < 0 = all; after =
+ * an id or NULL (jobs older than it; -ENOENT without such a job). */
 int dwb_store_list_jobs(struct dwb_store *store, int state, const char *after, uint32_t limit,
                         dwb_store_job_fn *fn, void *userdata);
 /* Jobs queued or running, oldest first: what start-up has to take up again. */

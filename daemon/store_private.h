@@ -16,6 +16,7 @@
 
 #include "daemon/store.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
@@ -43,7 +44,7 @@ enum dwb_store_statement { /* cached, on the connection that uses it */
                            /* reader */
                            DWB_STORE_GET_JOB,
                            DWB_STORE_LIST_JOBS,
-                           DWB_STORE_GET_SEQUENCE,
+                           DWB_STORE_GET_NUMBER,
                            DWB_STORE_PENDING_JOBS,
                            DWB_STORE_FIND_KEY,
                            DWB_STORE_LIST_REPLICATES,
@@ -86,7 +87,8 @@ struct dwb_store {
     sqlite3 *writer;
     sqlite3 *reader;
     sqlite3_stmt *statements[DWB_STORE_N_STATEMENTS];
-    int wal_pages; /* in the log after the last commit; writer thread */
+    int wal_pages;                    /* in the log after the last commit; writer thread */
+    struct dwb_store_list delivering; /* taken from done, callbacks not yet run */
     bool has_thread;
     pthread_t thread;
     char failure[DWB_STORE_TEXT_MAX]; /* written once, before `failed` */
@@ -104,17 +106,17 @@ struct dwb_store {
 /* store_state.c: the set of states (1 << state) from which a job may go to `state`. */
 unsigned dwb_store_states_before(enum dwb_job_state state);
 
-/* store_sql.c */
-int dwb_store_sql_errno(int code); /* an SQLite result code, extended or not -> negative errno */
+/* store_sql.c; each returns 0 or the negative errno of SQLite's code */
+int dwb_store_sql_errno(int code); /* extended or not */
 int dwb_store_sql_open(const char *path, bool is_reader, char *error, size_t error_size,
                        sqlite3 **ret_db);
-int dwb_store_sql_exec(sqlite3 *db, const char *sql);
-int dwb_store_sql_get_int(sqlite3 *db, const char *sql, int64_t *ret_value);
-/* The cached statement, reset and without bindings. -EBUSY inside of its own callback. */
+int dwb_store_sql_exec(sqlite3 *db, const char *text);
+int dwb_store_sql_get_int(sqlite3 *db, const char *text, int64_t *ret_value);
+/* The cached statement without bindings; borrowed. -EBUSY while a callback runs on its rows. */
 int dwb_store_sql_prepare(struct dwb_store *store, enum dwb_store_statement which,
                           sqlite3_stmt **ret_statement);
-/* One step of a statement without rows, and its reset: an SQLite (extended) result code. */
-int dwb_store_sql_run(struct dwb_store *store, enum dwb_store_statement which);
+int dwb_store_sql_finish(sqlite3_stmt *statement); /* steps a statement without rows, resets it */
+int dwb_store_sql_run(struct dwb_store *store, enum dwb_store_statement which); /* both */
 void dwb_store_sql_resetp(sqlite3_stmt **statement);
 void dwb_store_sql_finalize(struct dwb_store *store);
 
@@ -124,5 +126,6 @@ int dwb_store_schema_migrate(sqlite3 *db, char *error, size_t error_size);
 /* store_commit.c */
 void *dwb_store_commit_main(void *store);
 
+/* store.c */
 void dwb_store_list_push(struct dwb_store_list *list, struct dwb_store_write *write);
 struct dwb_store_write *dwb_store_list_pop(struct dwb_store_list *list);

@@ -1,0 +1,248 @@
+/*
+ * The writer thread: takes what has gathered in the queue, writes it in one transaction, and hands
+ * it back when the commit is on the disk. While one commit waits for the disk the next group
+ * gathers, so many writers share a sync and a lone one waits for nothing.
+ *
+ * Each write has a savepoint of its own: what is wrong with one (a duplicate, a state it may not
+ * leave) is undone and told alone, the others of the group stay. What is wrong with the transaction
+ * is everybody's: nothing of the group is durable then, also if a write had its own answer before.
+ *
+ *   full disk, no memory, a foreign lock   the group fails, the store goes on
+ *   everything else (I/O, corruption)      the store has failed for good
+ *
+ * A failed sync is never tried again: the kernel may have dropped the pages and call the second
+ * try a success. That holds for checkpoints, too, which is why they are made here and not by
+ * SQLite inside of a commit. They come after the group's answers: nobody waits for them.
+ */
+
+#include "daemon/store_private.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+
+static int apply_add_job(struct dwb_store *store, const struct dwb_store_write *write)
+{
+    sqlite3_stmt *statement;
+    int r;
+
+    r = dwb_store_sql_prepare(store, DWB_STORE_INSERT_JOB, &statement);
+    if (r < 0)
+        return r;
+    sqlite3_bind_text(statement, 1, write->id, -1, SQLITE_STATIC);
+    sqlite3_bind_int(statement, 2, write->state);
+    sqlite3_bind_int64(statement, 3, write->uid);
+    sqlite3_bind_text(statement, 4, write->key, -1, SQLITE_STATIC);
+    sqlite3_bind_text(statement, 5, write->name, -1, SQLITE_STATIC);
+    sqlite3_bind_text(statement, 6, write->document, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(statement, 7, (int64_t)write->at_ns);
+    return dwb_store_sql_finish(statement);
+}
+
+static int job_exists(struct dwb_store *store, const char *id)
+{
+    sqlite3_stmt *statement;
+    int code, r;
+
+    r = dwb_store_sql_prepare(store, DWB_STORE_JOB_EXISTS, &statement);
+    if (r < 0)
+        return r;
+    sqlite3_bind_text(statement, 1, id, -1, SQLITE_STATIC);
+    code = sqlite3_step(statement);
+    sqlite3_reset(statement);
+    return code == SQLITE_DONE ? -ENOENT : dwb_store_sql_errno(code);
+}
+
+static int apply_set_state(struct dwb_store *store, const struct dwb_store_write *write)
+{
+    sqlite3_stmt *statement;
+    int r;
+
+    r = dwb_store_sql_prepare(store, DWB_STORE_UPDATE_STATE, &statement);
+    if (r < 0)
+        return r;
+    sqlite3_bind_text(statement, 1, write->id, -1, SQLITE_STATIC);
+    sqlite3_bind_int(statement, 2, write->state);
+    sqlite3_bind_text(statement, 3, write->reason, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(statement, 4, (int64_t)write->at_ns);
+    sqlite3_bind_int64(statement, 5, dwb_store_states_before(write->state));
+    r = dwb_store_sql_finish(statement);
+    if (r < 0)
+        return r;
+    if (sqlite3_changes(store->writer) == 0) {
+        r = job_exists(store, write->id);
+        return r < 0 ? r : -ESTALE;
+    }
+    if (!write->document)
+        return 0;
+    r = dwb_store_sql_prepare(store, DWB_STORE_INSERT_RESULT, &statement);
+    if (r < 0)
+        return r;
+    sqlite3_bind_text(statement, 1, write->id, -1, SQLITE_STATIC);
+    sqlite3_bind_text(statement, 2, write->document, -1, SQLITE_STATIC);
+    return dwb_store_sql_finish(statement);
+}
+
+static int apply_add_replicate(struct dwb_store *store, const struct dwb_store_write *write)
+{
+    sqlite3_stmt *statement;
+    int r;
+
+    r = dwb_store_sql_prepare(store, DWB_STORE_INSERT_REPLICATE, &statement);
+    if (r < 0)
+        return r;
+    sqlite3_bind_text(statement, 1, write->id, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(statement, 2, write->layer);
+    sqlite3_bind_int64(statement, 3, write->replicate);
+    sqlite3_bind_text(statement, 4, write->document, -1, SQLITE_STATIC);
+    r = dwb_store_sql_finish(statement);
+    return r == 0 && sqlite3_changes(store->writer) == 0 ? -ENOENT : r;
+}
+
+static int apply(struct dwb_store *store, const struct dwb_store_write *write)
+{
+    switch (write->verb) {
+    case DWB_STORE_ADD_JOB:
+        return apply_add_job(store, write);
+    case DWB_STORE_SET_STATE:
+        return apply_set_state(store, write);
+    case DWB_STORE_ADD_REPLICATE:
+        return apply_add_replicate(store, write);
+    }
+    return -EINVAL;
+}
+
+static bool is_own_failure(int status)
+{
+    return status == -EEXIST || status == -ENOENT || status == -ESTALE || status == -EINVAL ||
+           status == -EMSGSIZE;
+}
+
+static bool is_passing(int r)
+{
+    return r == -ENOSPC || r == -EBUSY || r == -ENOMEM;
+}
+
+/* 0 with write->status set, or what is wrong with the whole transaction. */
+static int apply_in_savepoint(struct dwb_store *store, struct dwb_store_write *write)
+{
+    int r;
+
+    r = dwb_store_sql_run(store, DWB_STORE_SAVEPOINT);
+    if (r < 0)
+        return r;
+    write->status = apply(store, write);
+    if (write->status < 0) {
+        if (!is_own_failure(write->status))
+            return write->status;
+        r = dwb_store_sql_run(store, DWB_STORE_ROLLBACK_TO);
+        if (r < 0)
+            return r;
+    }
+    return dwb_store_sql_run(store, DWB_STORE_RELEASE);
+}
+
+static int apply_group(struct dwb_store *store, struct dwb_store_list *group)
+{
+    int r;
+
+    r = dwb_store_sql_run(store, DWB_STORE_BEGIN);
+    for (struct dwb_store_write *write = group->first; r == 0 && write; write = write->next)
+        r = apply_in_savepoint(store, write);
+    return r;
+}
+
+static void fail(struct dwb_store *store, int error, const char *what)
+{
+    if (atomic_load(&store->failed) != 0)
+        return;
+    snprintf(store->failure, sizeof(store->failure), "%s: %s", what, sqlite3_errmsg(store->writer));
+    atomic_store(&store->failed, error); /* releases the text */
+}
+
+/* Nothing of the group is durable when this returns less than 0. */
+static int commit_group(struct dwb_store *store, struct dwb_store_list *group)
+{
+    int r;
+
+    r = apply_group(store, group);
+    if (r < 0 && !is_passing(r)) {
+        fail(store, r, "write");
+    } else if (r == 0) {
+        r = dwb_store_sql_run(store, DWB_STORE_COMMIT);
+        /* Short memory is passing only before the commit: in it, it leaves the outcome open. */
+        if (r < 0 && (!is_passing(r) || r == -ENOMEM))
+            fail(store, r, "commit");
+    }
+    if (r < 0 && !sqlite3_get_autocommit(store->writer) &&
+        dwb_store_sql_run(store, DWB_STORE_ROLLBACK) < 0 && !sqlite3_get_autocommit(store->writer))
+        fail(store, -EIO, "rollback");
+    return r;
+}
+
+static void checkpoint(struct dwb_store *store)
+{
+    int r, n_log = -1, n_moved = -1;
+
+    if (atomic_load(&store->failed) != 0 || store->wal_pages < DWB_STORE_WAL_PAGES_MAX)
+        return;
+    r = dwb_store_sql_errno(sqlite3_wal_checkpoint_v2(store->writer, NULL,
+                                                      SQLITE_CHECKPOINT_PASSIVE, &n_log, &n_moved));
+    if (r < 0 && !is_passing(r)) /* else the log grows, and the next commit comes here again */
+        fail(store, r, "checkpoint");
+}
+
+static struct dwb_store_list take_group(struct dwb_store *store)
+{
+    struct dwb_store_list group = {0};
+    size_t n = 0, n_bytes = 0;
+
+    while (store->queued.first && n < DWB_STORE_GROUP_MAX &&
+           (n == 0 || n_bytes + store->queued.first->n_bytes <= DWB_STORE_GROUP_BYTES_MAX)) {
+        n++;
+        n_bytes += store->queued.first->n_bytes;
+        dwb_store_list_push(&group, dwb_store_list_pop(&store->queued));
+    }
+    return group;
+}
+
+static void give_back(struct dwb_store *store, struct dwb_store_list *group)
+{
+    struct dwb_store_write *write;
+
+    while ((write = dwb_store_list_pop(group)))
+        dwb_store_list_push(&store->done, write);
+    (void)eventfd_write(store->event_fd, 1); /* fails only past 2^64 - 2 unread wake-ups */
+}
+
+void *dwb_store_commit_main(void *opaque)
+{
+    struct dwb_store *store = opaque;
+    struct dwb_store_list group;
+    int r;
+
+    pthread_mutex_lock(&store->mutex);
+    for (;;) {
+        while (!store->queued.first && !store->stopping)
+            pthread_cond_wait(&store->wake, &store->mutex);
+        if (!store->queued.first)
+            break;
+        group = take_group(store);
+        pthread_mutex_unlock(&store->mutex);
+
+        r = atomic_load(&store->failed);
+        if (r == 0)
+            r = commit_group(store, &group);
+        for (struct dwb_store_write *write = group.first; r < 0 && write; write = write->next)
+            write->status = r;
+
+        pthread_mutex_lock(&store->mutex);
+        give_back(store, &group);
+        pthread_mutex_unlock(&store->mutex);
+        checkpoint(store);
+        pthread_mutex_lock(&store->mutex);
+    }
+    pthread_mutex_unlock(&store->mutex);
+    return NULL;
+}
