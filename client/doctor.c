@@ -1,0 +1,222 @@
+#include "client/doctor.h"
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#define PARANOID_MAX 2 /* above it the kernel refuses user-only counters without a capability */
+#define LOAD_QUIET   0.5
+#define COUNTERS_MAX 64
+
+const char *dwb_finding_level_name(enum dwb_finding_level level)
+{
+    static const char *const names[] = {"ok", "note", "problem"};
+
+    return names[level];
+}
+
+void dwb_findings_add(struct dwb_findings *findings, enum dwb_finding_level level,
+                      const char *subject, const char *fix, const char *format, ...)
+{
+    struct dwb_finding *finding = &findings->items[findings->n];
+    va_list args;
+
+    if (findings->n == DWB_FINDINGS_MAX)
+        return;
+    findings->n++;
+    finding->level = level;
+    finding->subject = subject;
+    va_start(args, format);
+    vsnprintf(finding->text, sizeof(finding->text), format, args);
+    va_end(args);
+    snprintf(finding->fix, sizeof(finding->fix), "%s", fix ? fix : "");
+}
+
+static const char *text_of(const json_t *object, const char *key)
+{
+    return json_string_value(json_object_get(object, key));
+}
+
+static bool is_on(const json_t *value)
+{
+    return json_is_true(value) || (json_is_integer(value) && json_integer_value(value) > 0);
+}
+
+static void examine_loop(const json_t *info, struct dwb_findings *findings)
+{
+    const json_t *loop = json_object_get(info, "loop");
+    const char *backend = text_of(loop, "backend"), *reason = text_of(loop, "fallback_reason");
+
+    if (reason)
+        dwb_findings_add(
+            findings, DWB_FINDING_NOTE, "event loop",
+            "in a container: a seccomp profile that allows io_uring; on the host: "
+            "sudo sysctl kernel.io_uring_disabled=0",
+            "%s, because io_uring is not to be had: %s (measurements do not depend on it)",
+            backend ? backend : "unknown", reason);
+    else
+        dwb_findings_add(findings, DWB_FINDING_OK, "event loop", NULL, "%s",
+                         backend ? backend : "unknown");
+}
+
+static void join(const json_t *array, char *buffer, size_t size)
+{
+    const json_t *item;
+    size_t i, n = 0;
+
+    buffer[0] = '\0';
+    json_array_foreach(array, i, item) if (json_is_string(item) && n < size) n +=
+        (size_t)snprintf(buffer + n, size - n, "%s%s", n ? ", " : "", json_string_value(item));
+}
+
+static void examine_cpu(const json_t *machine, struct dwb_findings *findings)
+{
+    const json_t *environment = json_object_get(machine, "environment");
+    const char *model = text_of(json_object_get(machine, "cpu"), "model");
+    const char *best = text_of(machine, "isa_best"),
+               *hypervisor = text_of(environment, "hypervisor");
+    const char *online = text_of(environment, "cpus_online");
+    char isas[256];
+
+    join(json_object_get(machine, "isas"), isas, sizeof(isas));
+    dwb_findings_add(findings, DWB_FINDING_OK, "CPU", NULL, "%s%s%s", model ? model : "not known",
+                     hypervisor ? ", under " : "", hypervisor ? hypervisor : "");
+    dwb_findings_add(
+        findings, best && strcmp(best, "portable") != 0 ? DWB_FINDING_OK : DWB_FINDING_NOTE,
+        "kernels", NULL, "%s; the default is %s", isas[0] ? isas : "none", best ? best : "none");
+    if (online && strcmp(online, "0") == 0)
+        dwb_findings_add(
+            findings, DWB_FINDING_NOTE, "CPU", NULL,
+            "only one CPU is online: the daemon and everything else share it with what "
+            "is measured");
+}
+
+/* Counters that count, in one line; then those that do not, a reason a line. */
+static void examine_counters(const json_t *info, struct dwb_findings *findings)
+{
+    const json_t *counters = json_object_get(info, "counters"), *counter, *other;
+    char text[400] = "";
+    size_t i, k, n = 0, n_working = 0;
+
+    json_array_foreach(counters, i, counter) if (text_of(counter, "source") && n < sizeof(text))
+    {
+        n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s (%s)", n ? ", " : "",
+                              text_of(counter, "name"), text_of(counter, "source"));
+        n_working++;
+    }
+    dwb_findings_add(findings, n_working ? DWB_FINDING_OK : DWB_FINDING_NOTE, "counters", NULL,
+                     "%s", n_working ? text : "none counts");
+    json_array_foreach(counters, i, counter)
+    {
+        const char *reason = text_of(counter, "reason");
+        bool said = false;
+
+        if (text_of(counter, "source") || !reason)
+            continue;
+        n = 0;
+        json_array_foreach(counters, k, other)
+        {
+            const char *other_reason = text_of(other, "reason");
+
+            if (text_of(other, "source") || !other_reason || strcmp(reason, other_reason) != 0)
+                continue;
+            said = said || k < i; /* with the first of this reason */
+            if (n < sizeof(text))
+                n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s", n ? ", " : "",
+                                      text_of(other, "name"));
+        }
+        if (!said)
+            dwb_findings_add(findings, DWB_FINDING_NOTE, "counters", NULL, "not counted: %s: %s",
+                             text, reason);
+    }
+}
+
+static void examine_perf(const json_t *environment, struct dwb_findings *findings)
+{
+    const json_t *paranoid = json_object_get(environment, "perf_event_paranoid");
+
+    if (json_is_integer(paranoid) && json_integer_value(paranoid) > PARANOID_MAX)
+        dwb_findings_add(findings, DWB_FINDING_NOTE, "counters",
+                         "sudo sysctl kernel.perf_event_paranoid=2 (to stay: the same line in "
+                         "/etc/sysctl.d/)",
+                         "kernel.perf_event_paranoid is %lld: the kernel refuses counters to plain "
+                         "users",
+                         (long long)json_integer_value(paranoid));
+    if (is_on(json_object_get(environment, "nmi_watchdog")))
+        dwb_findings_add(findings, DWB_FINDING_NOTE, "counters",
+                         "sudo sysctl kernel.nmi_watchdog=0",
+                         "the NMI watchdog holds one hardware counter");
+}
+
+static void examine_frequency(const json_t *environment, struct dwb_findings *findings)
+{
+    const char *governor = text_of(environment, "governor");
+
+    if (!governor)
+        dwb_findings_add(findings, DWB_FINDING_NOTE, "frequency", NULL,
+                         "the governor is not visible here (usual in a virtual machine): the host "
+                         "decides the clock rate");
+    else if (strcmp(governor, "performance") != 0)
+        dwb_findings_add(findings, DWB_FINDING_NOTE, "frequency",
+                         "sudo cpupower frequency-set -g performance",
+                         "the governor is %s: the clock rate follows the load", governor);
+    else
+        dwb_findings_add(findings, DWB_FINDING_OK, "frequency", NULL, "governor performance");
+    if (is_on(json_object_get(environment, "boost")))
+        dwb_findings_add(findings, DWB_FINDING_NOTE, "frequency",
+                         "echo 0 | sudo tee /sys/devices/system/cpu/cpufreq/boost (Intel: echo 1 "
+                         "to intel_pstate/no_turbo)",
+                         "boost is on: the clock rate depends on heat and neighbours");
+}
+
+static void examine_disturbance(const json_t *environment, struct dwb_findings *findings)
+{
+    const char *clocksource = text_of(environment, "clocksource");
+    const json_t *load = json_array_get(json_object_get(environment, "load"), 0);
+
+    if (is_on(json_object_get(environment, "smt_active")))
+        dwb_findings_add(findings, DWB_FINDING_NOTE, "neighbours",
+                         "echo off | sudo tee /sys/devices/system/cpu/smt/control",
+                         "SMT is on: what runs on the sibling (%s) changes the times",
+                         text_of(environment, "smt_siblings") ? text_of(environment, "smt_siblings")
+                                                              : "not known");
+    if (json_is_number(load) && json_number_value(load) > LOAD_QUIET)
+        dwb_findings_add(findings, DWB_FINDING_NOTE, "neighbours", "uptime; top",
+                         "load %.2f: something else is running", json_number_value(load));
+    if (json_is_integer(json_object_get(environment, "steal_ticks")) &&
+        json_integer_value(json_object_get(environment, "steal_ticks")) > 0)
+        dwb_findings_add(
+            findings, DWB_FINDING_NOTE, "neighbours", NULL,
+            "the hypervisor has taken time from this machine since it booted (%lld "
+            "ticks); samples that it hits are dropped",
+            (long long)json_integer_value(json_object_get(environment, "steal_ticks")));
+    if (clocksource)
+        dwb_findings_add(findings,
+                         strcmp(clocksource, "tsc") == 0 ||
+                                 strcmp(clocksource, "arch_sys_counter") == 0 ||
+                                 strcmp(clocksource, "kvm-clock") == 0
+                             ? DWB_FINDING_OK
+                             : DWB_FINDING_NOTE,
+                         "clock", NULL, "clocksource %s", clocksource);
+}
+
+void dwb_doctor_examine(const json_t *info, struct dwb_findings *findings)
+{
+    const json_t *machine = json_object_get(info, "machine");
+    const json_t *environment = json_object_get(machine, "environment");
+    const char *error = text_of(info, "machine_error");
+
+    examine_loop(info, findings);
+    if (!json_is_object(machine)) {
+        dwb_findings_add(findings, DWB_FINDING_PROBLEM, "worker", NULL,
+                         "dwbench-worker cannot look at the machine: %s",
+                         error ? error : "it has not answered yet");
+        return;
+    }
+    examine_cpu(machine, findings);
+    examine_counters(info, findings);
+    examine_perf(environment, findings);
+    examine_frequency(environment, findings);
+    examine_disturbance(environment, findings);
+}

@@ -1,0 +1,72 @@
+#include "client/job.h"
+
+#include "client/api.h"
+#include "client/render.h"
+#include "client/report.h"
+#include "client/watch.h"
+#include "common/cleanup.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+int dwb_job_fetch(struct dwb_http *http, const char *id, json_t **ret_document)
+{
+    char path[256];
+    int r = dwb_api_job_path(id, "/result", path, sizeof(path));
+
+    return r == DWB_EXIT_OK ? dwb_api_json(http, "GET", path, ret_document) : r;
+}
+
+int dwb_job_report(const json_t *document, const struct dwb_cli *cli, struct dwb_output *output)
+{
+    DWB_CLEANUP(dwb_report_freep) struct dwb_report *report = NULL;
+    struct dwb_terminal terminal;
+    dwb_cleanup_free char *text = NULL;
+    size_t n = 0;
+    FILE *stream;
+    int r = dwb_report_new(document, &report);
+
+    if (r == -EINVAL) {
+        dwb_say("the result is not a document that this client understands");
+        return DWB_EXIT_FAILED;
+    }
+    dwb_terminal_of(output->fd, &terminal);
+    stream = r == 0 ? open_memstream(&text, &n) : NULL;
+    if (stream) {
+        r = dwb_render(report, cli->format, &terminal, stream);
+        if (fclose(stream) != 0)
+            r = -ENOMEM;
+    }
+    if (!stream || r < 0) {
+        dwb_say("no memory for the report");
+        return DWB_EXIT_FAILED;
+    }
+    r = dwb_output_write(output, text, n);
+    return r == DWB_EXIT_OK ? dwb_report_exit(report) : r;
+}
+
+void dwb_job_say_goes_on(const char *id, const struct dwb_cli *cli)
+{
+    const char *flag = cli->socket ? " --socket " : "", *path = cli->socket ? cli->socket : "";
+
+    dwb_say("job %s goes on; follow it: dwbenchctl watch%s%s %s", id, flag, path, id);
+    dwb_say("end it: dwbenchctl cancel%s%s %s", flag, path, id);
+}
+
+int dwb_job_follow(struct dwb_http *http, const char *id, const struct dwb_cli *cli,
+                   struct dwb_output *output)
+{
+    struct dwb_progress_bar bar;
+    json_t *document = NULL;
+    int r;
+
+    dwb_progress_init(&bar, stderr, STDERR_FILENO, cli->quiet);
+    r = dwb_watch(http, id, true, &bar);
+    if (r == DWB_EXIT_OK)
+        r = dwb_job_fetch(http, id, &document);
+    if (r == DWB_EXIT_OK)
+        r = dwb_job_report(document, cli, output);
+    json_decref(document);
+    return r;
+}

@@ -1,0 +1,116 @@
+/* The choice of a format, and the two that are for programs. */
+
+#include "client/render.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+void dwb_csv_field(FILE *out, const char *text)
+{
+    if (!strpbrk(text, ",\"\r\n")) {
+        fputs(text, out);
+        return;
+    }
+    fputc('"', out);
+    for (; *text; text++) {
+        if (*text == '"')
+            fputc('"', out);
+        fputc(*text, out);
+    }
+    fputc('"', out);
+}
+
+static void csv_text(FILE *out, const char *text)
+{
+    dwb_csv_field(out, text ? text : "");
+    fputc(',', out);
+}
+
+/* What was not measured is an empty field. */
+static void csv_number(FILE *out, double value)
+{
+    if (isfinite(value))
+        fprintf(out, "%.9g", value);
+    fputc(',', out);
+}
+
+static void csv_reasons(FILE *out, const json_t *reasons)
+{
+    char joined[2048] = "";
+    const json_t *reason;
+    size_t i, n = 0;
+
+    json_array_foreach(reasons, i, reason) if (json_is_string(reason) && n < sizeof(joined)) n +=
+        (size_t)snprintf(joined + n, sizeof(joined) - n, "%s%s", n ? "; " : "",
+                         json_string_value(reason));
+    csv_text(out, joined);
+}
+
+static void csv_row(FILE *out, const char *job, const struct dwb_report_row *row)
+{
+    csv_text(out, job);
+    csv_text(out, row->name);
+    csv_text(out, row->backend);
+    csv_text(out, row->isa);
+    fprintf(out, "%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",", row->kernel_size,
+            row->input_size, row->in_channels, row->out_channels, row->stride);
+    csv_text(out, row->padding);
+    fprintf(out, "%" PRIu64 ",", row->repeat);
+    for (size_t k = 0; k < DWB_REPORT_N_OPERATIONS; k++)
+        csv_number(out, row->operations[k].floor_ns);
+    csv_number(out, row->ratio);
+    csv_number(out, row->ratio_low);
+    csv_number(out, row->ratio_high);
+    csv_number(out, row->ratio_median);
+    csv_number(out, row->theory);
+    csv_number(out, row->saving_delivered);
+    for (size_t k = 0; k < DWB_REPORT_N_OPERATIONS; k++)
+        csv_number(out, row->operations[k].gflops);
+    for (size_t k = 0; k < DWB_REPORT_N_OPERATIONS; k++)
+        csv_number(out, row->operations[k].percent_of_peak);
+    csv_text(out, row->verdict);
+    csv_reasons(out, row->verdict_reasons);
+    dwb_csv_field(out, row->why ? row->why : "");
+    fputs("\r\n", out);
+}
+
+int dwb_render_csv(const struct dwb_report *report, FILE *out)
+{
+    const json_t *job = json_object_get(report->document, "job");
+    const char *id = json_string_value(json_object_get(job, "id"));
+
+    fputs("job,layer,backend,isa,kernel_size,input_size,in_channels,out_channels,stride,padding,"
+          "repeat,standard_ns,depthwise_ns,pointwise_ns,separable_ns,ratio,ratio_ci_low,"
+          "ratio_ci_high,ratio_median,ratio_theory,saving_delivered,standard_gflops,"
+          "depthwise_gflops,pointwise_gflops,separable_gflops,standard_percent_of_peak,"
+          "depthwise_percent_of_peak,pointwise_percent_of_peak,separable_percent_of_peak,verdict,"
+          "verdict_reasons,why\r\n",
+          out);
+    for (size_t i = 0; i < report->n_rows; i++)
+        csv_row(out, id, &report->rows[i]);
+    return 0;
+}
+
+static int write_stream(const char *text, size_t n, void *stream)
+{
+    return fwrite(text, 1, n, stream) == n ? 0 : -1;
+}
+
+int dwb_render_json(const json_t *document, FILE *out)
+{
+    if (json_dump_callback(document, write_stream, out, JSON_INDENT(2)) < 0)
+        return -1;
+    fputc('\n', out);
+    return 0;
+}
+
+int dwb_render(const struct dwb_report *report, enum dwb_format format,
+               const struct dwb_terminal *terminal, FILE *out)
+{
+    if (format == DWB_FORMAT_CSV)
+        return dwb_render_csv(report, out);
+    if (format == DWB_FORMAT_JSON)
+        return dwb_render_json(report->document, out);
+    return dwb_render_table(report, terminal, out);
+}

@@ -1,0 +1,24 @@
+#pragma once
+
+/* A report as text: for people (table), for programs (JSON: the document; CSV: RFC 4180). */
+
+#include "client/cli.h"
+#include "client/report.h"
+#include "client/terminal.h"
+
+#include <stdio.h>
+
+/* 0 or -ENOMEM. */
+int dwb_render(const struct dwb_report *report, enum dwb_format format,
+               const struct dwb_terminal *terminal, FILE *out);
+
+int dwb_render_table(const struct dwb_report *report, const struct dwb_terminal *terminal,
+                     FILE *out);
+/* The lines under the table: what was not counted, what was dropped, the machine. */
+void dwb_render_footer(const struct dwb_report *report, const struct dwb_terminal *terminal,
+                       FILE *out);
+int dwb_render_csv(const struct dwb_report *report, FILE *out);
+int dwb_render_json(const json_t *document, FILE *out);
+
+/* One RFC 4180 field: quoted when it must be. */
+void dwb_csv_field(FILE *out, const char *text);

@@ -1,0 +1,204 @@
+/*
+ * What holds for the whole report is said once, under the table: the words of the columns, counters
+ * that were not counted and why, samples that were dropped, the machine and the kernels.
+ */
+
+#include "client/render.h"
+
+#include "common/cleanup.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define GROUPS_MAX   12
+#define LABEL_INDENT 2
+
+/* Counters with the same reason, in the order in which they are met. */
+struct group {
+    const char *reason;
+    char names[256];
+};
+
+static const char *text_of(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+
+    /* Processes that differ leave {first, last, distinct}. */
+    return json_string_value(json_is_object(value) ? json_object_get(value, "first") : value);
+}
+
+static bool lists(const char *names, const char *name)
+{
+    size_t n = strlen(name);
+
+    for (const char *at = names; (at = strstr(at, name)); at += n)
+        if ((at == names || at[-1] == ' ') && (at[n] == ',' || at[n] == '\0'))
+            return true;
+    return false;
+}
+
+static void add_to_group(struct group *groups, size_t *n_groups, const char *name,
+                         const char *reason)
+{
+    size_t i = 0, n;
+
+    while (i < *n_groups && strcmp(groups[i].reason, reason) != 0)
+        i++;
+    if (i == *n_groups) {
+        if (*n_groups == GROUPS_MAX)
+            return;
+        groups[(*n_groups)++].reason = reason;
+    }
+    if (lists(groups[i].names, name))
+        return;
+    n = strlen(groups[i].names);
+    snprintf(groups[i].names + n, sizeof(groups[i].names) - n, "%s%s", n ? ", " : "", name);
+}
+
+/* A derived value ("ipc") repeats the reason of what it is derived from, with its name before. */
+static bool is_derived_reason(const json_t *counters, const char *reason)
+{
+    const char *colon = strchr(reason, ':');
+    char name[64];
+
+    if (!colon || colon == reason || (size_t)(colon - reason) >= sizeof(name))
+        return false;
+    snprintf(name, sizeof(name), "%.*s", (int)(colon - reason), reason);
+    return json_object_get(counters, name) != NULL;
+}
+
+static void footer_counters(const struct dwb_report *report, const struct dwb_terminal *terminal,
+                            FILE *out)
+{
+    struct group groups[GROUPS_MAX] = {0};
+    size_t n_groups = 0;
+
+    for (size_t i = 0; i < report->n_rows; i++) {
+        json_t *operations = json_object_get(report->rows[i].entry, "operations"), *operation,
+               *counter;
+        const char *operation_name, *name, *reason;
+
+        json_object_foreach(operations, operation_name, operation)
+        {
+            json_t *counters = json_object_get(operation, "counters");
+
+            json_object_foreach(counters, name, counter)
+            {
+                reason = json_string_value(json_object_get(counter, "reason"));
+                if (json_is_null(json_object_get(counter, "value")) && reason && reason[0] &&
+                    !is_derived_reason(counters, reason))
+                    add_to_group(groups, &n_groups, name, reason);
+            }
+        }
+    }
+    for (size_t i = 0; i < n_groups; i++) {
+        char line[1024];
+
+        snprintf(line, sizeof(line), "not counted: %s: %s", groups[i].names, groups[i].reason);
+        dwb_terminal_wrap(out, line, LABEL_INDENT, terminal->columns);
+    }
+}
+
+static void footer_dropped(const struct dwb_report *report, const struct dwb_terminal *terminal,
+                           FILE *out)
+{
+    double most = 0;
+    const char *name = "";
+    char line[256];
+
+    for (size_t i = 0; i < report->n_rows; i++)
+        if (report->rows[i].dropped_share > most) {
+            most = report->rows[i].dropped_share;
+            name = report->rows[i].name;
+        }
+    if (most < 0.0005)
+        return;
+    snprintf(line, sizeof(line),
+             "dropped: %.1f%% of the samples%s%s, for signals from outside (a switch, a migration, "
+             "stolen time), never for their value",
+             100 * most, report->n_rows > 1 ? " at most, of " : "", report->n_rows > 1 ? name : "");
+    dwb_terminal_wrap(out, line, LABEL_INDENT, terminal->columns);
+}
+
+/* The kernel of each operation when all layers share one; how many there are otherwise. */
+static void footer_kernels(const struct dwb_report *report, const struct dwb_terminal *terminal,
+                           FILE *out)
+{
+    static const char *const names[] = {"standard", "depthwise", "pointwise"};
+    char line[1024] = "kernels: ";
+    size_t n = strlen(line);
+
+    for (size_t k = 0; k < 3 && n < sizeof(line); k++) {
+        const char *kernel = report->n_rows ? report->rows[0].operations[k].kernel : NULL;
+        size_t n_distinct = 0;
+
+        for (size_t i = 0; i < report->n_rows; i++) {
+            const char *own = report->rows[i].operations[k].kernel;
+            size_t before = 0;
+
+            while (before < i && own &&
+                   (!report->rows[before].operations[k].kernel ||
+                    strcmp(report->rows[before].operations[k].kernel, own)))
+                before++;
+            n_distinct += own && before == i;
+        }
+        if (n_distinct == 1 && kernel)
+            n += (size_t)snprintf(line + n, sizeof(line) - n, "%s%s %s", k ? ", " : "", names[k],
+                                  kernel);
+        else
+            n += (size_t)snprintf(line + n, sizeof(line) - n, "%s%s %zu kinds", k ? ", " : "",
+                                  names[k], n_distinct);
+    }
+    dwb_terminal_wrap(out, line, LABEL_INDENT, terminal->columns);
+}
+
+/* GFLOP/s of the multiply-add loop: the best of what was seen beside the layers. */
+static double peak_gflops(const struct dwb_report *report)
+{
+    double peak = NAN;
+
+    for (size_t i = 0; i < report->n_rows; i++)
+        peak = fmax(peak, report->rows[i].peak_gflops); /* a NAN loses against a number */
+    return peak;
+}
+
+static void footer_machine(const struct dwb_report *report, const struct dwb_terminal *terminal,
+                           FILE *out)
+{
+    const json_t *environment = json_object_get(report->document, "environment");
+    const char *model = text_of(json_object_get(environment, "cpu"), "model");
+    const char *hypervisor = text_of(environment, "hypervisor");
+    const char *kernel = text_of(environment, "kernel");
+    const char *isa = report->n_rows ? report->rows[0].isa : NULL;
+    double peak = peak_gflops(report);
+    char line[512], peak_text[64] = "peak not measured";
+    int n_kernel = kernel ? (int)strcspn(kernel, "#") : 0; /* "Linux 6.1.0 #1 SMP ..." */
+
+    if (isfinite(peak))
+        snprintf(peak_text, sizeof(peak_text), "peak %.0f GFLOP/s measured", peak);
+    while (n_kernel > 0 && kernel[n_kernel - 1] == ' ')
+        n_kernel--;
+    snprintf(line, sizeof(line), "machine: %s, %s, %s, %.*s%s%s", model ? model : "CPU not known",
+             isa ? isa : "ISA not known", peak_text, n_kernel ? n_kernel : 20,
+             n_kernel ? kernel : "kernel not known", hypervisor ? ", under " : "",
+             hypervisor ? hypervisor : "");
+    dwb_terminal_wrap(out, line, LABEL_INDENT, terminal->columns);
+}
+
+void dwb_render_footer(const struct dwb_report *report, const struct dwb_terminal *terminal,
+                       FILE *out)
+{
+    fputc('\n', out);
+    dwb_terminal_wrap(out,
+                      "times: the floor of all processes; ratio = separable / standard with its "
+                      "interval; theory = 1/N + 1/Dk^2; saving share = theory / measured, 100% is "
+                      "all of it; GFLOP/s and % of peak of executed multiply-adds (std, dw, pw)",
+                      LABEL_INDENT, terminal->columns);
+    footer_counters(report, terminal, out);
+    footer_dropped(report, terminal, out);
+    footer_machine(report, terminal, out);
+    footer_kernels(report, terminal, out);
+}

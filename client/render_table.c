@@ -1,0 +1,293 @@
+/*
+ * The report for a person: a layer a row, under it what keeps it from the whole saving, then
+ * totals, what was not counted and why (once), and the machine. Three layouts by width: with room
+ * for everything, with the rates under the row, and with the shape under the row as well. Nothing
+ * that matters is cut: what does not fit as a column moves to a line that wraps.
+ */
+
+#include "client/render.h"
+#include "client/table.h"
+#include "common/cleanup.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+enum layout { LAYOUT_FULL, LAYOUT_RATES_BELOW, LAYOUT_SHAPE_BELOW, N_LAYOUTS };
+
+struct view {
+    const struct dwb_report *report;
+    const struct dwb_terminal *terminal;
+    enum layout layout;
+    double time_unit_ns;
+    const char *time_unit;
+    struct dwb_table *table;
+    int r; /* the first -ENOMEM */
+};
+
+static void add(struct view *view, enum dwb_style style, const char *text)
+{
+    if (view->r == 0)
+        view->r = dwb_table_add(view->table, style, "%s", text);
+}
+
+static void note(struct view *view, const char *text)
+{
+    if (view->r == 0)
+        view->r = dwb_table_note(view->table, text);
+}
+
+static void choose_time_unit(struct view *view)
+{
+    double longest = 0;
+
+    for (size_t i = 0; i < view->report->n_rows; i++)
+        longest = fmax(longest, view->report->rows[i].operations[DWB_REPORT_STANDARD].floor_ns);
+    view->time_unit_ns = longest >= 1e8 ? 1e6 : 1e3;
+    view->time_unit = longest >= 1e8 ? "ms" : view->terminal->utf8 ? "µs" : "us";
+}
+
+static void add_time(struct view *view, double ns)
+{
+    char text[32] = "-";
+
+    if (isfinite(ns))
+        snprintf(text, sizeof(text), "%.*f", ns / view->time_unit_ns < 10 ? 2 : 1,
+                 ns / view->time_unit_ns);
+    add(view, DWB_STYLE_PLAIN, text);
+}
+
+/* Measured ratio with the larger side of its interval, relative. */
+static void add_ratio(struct view *view, double ratio, double low, double high)
+{
+    double percent = 100 * fmax(ratio - low, high - ratio) / ratio;
+    char text[48] = "-";
+
+    if (isfinite(ratio) && isfinite(percent))
+        snprintf(text, sizeof(text), "%.4f %s%.*f%%", ratio, view->terminal->utf8 ? "±" : "+-",
+                 percent < 0.095 ? 2
+                 : percent < 100 ? 1
+                                 : 0,
+                 percent);
+    else if (isfinite(ratio))
+        snprintf(text, sizeof(text), "%.4f", ratio);
+    add(view, DWB_STYLE_BOLD, text);
+}
+
+static void add_share(struct view *view, double share)
+{
+    char text[32] = "-";
+
+    if (isfinite(share))
+        snprintf(text, sizeof(text), "%.0f%%", 100 * share);
+    add(view, DWB_STYLE_BOLD, text);
+}
+
+static const char *rate(double value, int width, char *buffer, size_t size)
+{
+    if (isfinite(value))
+        snprintf(buffer, size, "%*.*f", width, value < 9.95 ? 1 : 0, value);
+    else
+        snprintf(buffer, size, "%*s", width, "-");
+    return buffer;
+}
+
+static const char *percent(double value, int width, char *buffer, size_t size)
+{
+    if (isfinite(value))
+        snprintf(buffer, size, "%*.0f", width, value);
+    else
+        snprintf(buffer, size, "%*s", width, "-");
+    return buffer;
+}
+
+static void add_rates(struct view *view, const struct dwb_report_figures *operations)
+{
+    char cells[3][24], text[96];
+
+    for (size_t k = 0; k < 3; k++)
+        rate(operations[k].gflops, 4, cells[k], sizeof(cells[k]));
+    snprintf(text, sizeof(text), "%s %s %s", cells[0], cells[1], cells[2]);
+    add(view, DWB_STYLE_PLAIN, text);
+    for (size_t k = 0; k < 3; k++)
+        percent(operations[k].percent_of_peak, 3, cells[k], sizeof(cells[k]));
+    snprintf(text, sizeof(text), "%s %s %s", cells[0], cells[1], cells[2]);
+    add(view, DWB_STYLE_PLAIN, text);
+}
+
+static void note_rates(struct view *view, const struct dwb_report_figures *operations)
+{
+    static const char *const names[] = {"standard", "depthwise", "pointwise"};
+    char text[256] = "GFLOP/s (% of peak): ", cell[24], share[24];
+    size_t n = strlen(text);
+
+    for (size_t k = 0; k < 3; k++)
+        n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s %s (%s)", k ? ", " : "", names[k],
+                              rate(operations[k].gflops, 0, cell, sizeof(cell)),
+                              percent(operations[k].percent_of_peak, 0, share, sizeof(share)));
+    note(view, text);
+}
+
+static void format_shape(const struct dwb_report_row *row, char *buffer, size_t size)
+{
+    bool valid = row->padding && strcmp(row->padding, "valid") == 0;
+
+    snprintf(buffer, size, "%" PRIu64 " %" PRIu64 "x%" PRIu64 " k%" PRIu64 " s%" PRIu64 "%s",
+             row->input_size, row->in_channels, row->out_channels, row->kernel_size, row->stride,
+             valid ? " valid" : "");
+}
+
+static void add_header(struct view *view)
+{
+    static const char *const names[][2] = {
+        {"", "layer"},
+        {"shape", "Dx MxN kK sS"},
+        {"standard", NULL},
+        {"separable", NULL},
+        {"ratio", "measured"},
+        {"ratio", "theory"},
+        {"saving", "share"},
+        {"GFLOP/s executed", "std   dw   pw"},
+        {"% of peak", "std  dw  pw"},
+        {"", "verdict"},
+    };
+
+    for (size_t line = 0; line < 2; line++)
+        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+            if ((i == 1 && view->layout >= LAYOUT_SHAPE_BELOW) ||
+                ((i == 7 || i == 8) && view->layout >= LAYOUT_RATES_BELOW))
+                continue;
+            add(view, DWB_STYLE_BOLD, names[i][line] ? names[i][line] : view->time_unit);
+        }
+}
+
+static void note_reasons(struct view *view, const struct dwb_report_row *row)
+{
+    char text[512];
+    const json_t *reason;
+    size_t i;
+
+    if (row->outputs_wrong)
+        note(view, "OUTPUTS WRONG: a kernel's results differ from the reference; its times mean "
+                   "nothing.");
+    if (!isfinite(row->ratio)) {
+        snprintf(text, sizeof(text), "no ratio: %s",
+                 row->ratio_reason ? row->ratio_reason : "the result does not say why");
+        note(view, text);
+    }
+    json_array_foreach(row->verdict_reasons, i, reason)
+    {
+        snprintf(text, sizeof(text), "%s: %s", row->verdict ? row->verdict : "verdict",
+                 json_string_value(reason) ? json_string_value(reason) : "");
+        note(view, text);
+    }
+}
+
+static void add_row(struct view *view, const struct dwb_report_row *row)
+{
+    const char *verdict = row->outputs_wrong ? "WRONG" : row->verdict ? row->verdict : "-";
+    enum dwb_style style = row->outputs_wrong || strcmp(verdict, "contaminated") == 0
+                               ? DWB_STYLE_BAD
+                           : strcmp(verdict, "stable") == 0 ? DWB_STYLE_GOOD
+                                                            : DWB_STYLE_WARNING;
+    char shape[96];
+
+    format_shape(row, shape, sizeof(shape));
+    add(view, DWB_STYLE_BOLD, row->name);
+    if (view->layout < LAYOUT_SHAPE_BELOW)
+        add(view, DWB_STYLE_PLAIN, shape);
+    add_time(view, row->operations[DWB_REPORT_STANDARD].floor_ns);
+    add_time(view, row->operations[DWB_REPORT_SEPARABLE].floor_ns);
+    add_ratio(view, row->ratio, row->ratio_low, row->ratio_high);
+    char theory[32] = "-";
+    if (isfinite(row->theory))
+        snprintf(theory, sizeof(theory), "%.4f", row->theory);
+    add(view, DWB_STYLE_PLAIN, theory);
+    add_share(view, row->saving_delivered);
+    if (view->layout < LAYOUT_RATES_BELOW)
+        add_rates(view, row->operations);
+    add(view, style, verdict);
+    if (view->layout >= LAYOUT_SHAPE_BELOW)
+        note(view, shape);
+    if (view->layout >= LAYOUT_RATES_BELOW)
+        note_rates(view, row->operations);
+    if (row->why)
+        note(view, row->why);
+    note_reasons(view, row);
+}
+
+/* Over the network: each layer as often as it stands there. */
+static void add_totals(struct view *view)
+{
+    struct dwb_report_figures rates[DWB_REPORT_N_OPERATIONS];
+    struct dwb_report_totals totals;
+    char text[96];
+
+    if (view->report->n_rows < 2 || !dwb_report_totals_of(view->report, &totals))
+        return;
+    for (size_t k = 0; k < DWB_REPORT_N_OPERATIONS; k++)
+        rates[k] = (struct dwb_report_figures){.gflops = totals.gflops[k],
+                                               .percent_of_peak = totals.percent_of_peak[k]};
+    add(view, DWB_STYLE_BOLD, "total");
+    snprintf(text, sizeof(text), "%" PRIu64 " layers", totals.n_layers);
+    if (view->layout < LAYOUT_SHAPE_BELOW)
+        add(view, DWB_STYLE_PLAIN, text);
+    add_time(view, totals.standard_ns);
+    add_time(view, totals.separable_ns);
+    add_ratio(view, totals.ratio, NAN, NAN);
+    snprintf(text, sizeof(text), "%.4f", totals.theory);
+    add(view, DWB_STYLE_PLAIN, text);
+    add_share(view, totals.saving_delivered);
+    if (view->layout < LAYOUT_RATES_BELOW)
+        add_rates(view, rates);
+    add(view, DWB_STYLE_PLAIN, "");
+    if (view->layout >= LAYOUT_RATES_BELOW)
+        note_rates(view, rates);
+    if (totals.n_layers > view->report->n_rows) {
+        snprintf(text, sizeof(text), "%zu distinct layers, each times its repeat in the network",
+                 view->report->n_rows);
+        note(view, text);
+    }
+}
+
+static int fill(struct view *view)
+{
+    static const size_t n_columns[N_LAYOUTS] = {10, 8, 7};
+    static const unsigned right_aligned[N_LAYOUTS] = {0x1fc, 0x7c, 0x3e};
+
+    view->table = dwb_table_new(n_columns[view->layout], right_aligned[view->layout]);
+    view->r = view->table ? 0 : -ENOMEM;
+    if (view->r < 0)
+        return view->r;
+    add_header(view);
+    for (size_t i = 0; i < view->report->n_rows; i++)
+        add_row(view, &view->report->rows[i]);
+    add_totals(view);
+    return view->r;
+}
+
+int dwb_render_table(const struct dwb_report *report, const struct dwb_terminal *terminal,
+                     FILE *out)
+{
+    for (enum layout layout = LAYOUT_FULL;; layout++) {
+        struct view view = {.report = report, .terminal = terminal, .layout = layout};
+        unsigned gap = 2;
+        int r;
+
+        choose_time_unit(&view);
+        r = fill(&view);
+        if (r == 0 && dwb_table_width(view.table, 2) > terminal->columns)
+            gap = 1;
+        if (r < 0 || layout + 1 == N_LAYOUTS ||
+            dwb_table_width(view.table, gap) <= terminal->columns) {
+            if (r == 0) {
+                dwb_table_print(view.table, terminal, gap, out);
+                dwb_render_footer(report, terminal, out);
+            }
+            dwb_table_free(view.table);
+            return r;
+        }
+        dwb_table_free(view.table);
+    }
+}

@@ -1,0 +1,173 @@
+#include "client/report.h"
+
+#include "client/cli.h"
+#include "common/cleanup.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const operation_names[DWB_REPORT_N_OPERATIONS] = {"standard", "depthwise",
+                                                                     "pointwise", "separable"};
+
+/* NAN for null, for what is not a number and for what is not there. */
+static double number(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+
+    return json_is_number(value) ? json_number_value(value) : NAN;
+}
+
+static uint64_t count(const json_t *object, const char *key)
+{
+    json_int_t value = json_integer_value(json_object_get(object, key));
+
+    return value > 0 ? (uint64_t)value : 0;
+}
+
+static const char *string(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+
+    return text && text[0] ? text : NULL;
+}
+
+static void read_operation(const json_t *object, struct dwb_report_figures *figures)
+{
+    const json_t *time = json_object_get(object, "time_ns");
+
+    figures->floor_ns = number(time, "floor");
+    figures->median_ns = number(time, "median");
+    figures->ci_low_ns = number(time, "ci_low");
+    figures->ci_high_ns = number(time, "ci_high");
+    figures->macs_nominal = number(object, "macs_nominal");
+    figures->macs_executed = number(object, "macs_executed");
+    figures->gflops = number(object, "gflops_executed");
+    figures->percent_of_peak = number(object, "percent_of_peak");
+    figures->kernel = string(object, "kernel");
+}
+
+static void read_layer(const json_t *layer, struct dwb_report_row *row)
+{
+    row->name = string(layer, "name");
+    row->padding = string(layer, "padding");
+    row->kernel_size = count(layer, "Dk");
+    row->input_size = count(layer, "Dx");
+    row->output_size = count(layer, "Dy");
+    row->in_channels = count(layer, "M");
+    row->out_channels = count(layer, "N");
+    row->stride = count(layer, "stride");
+    row->repeat = count(layer, "repeat");
+    if (row->repeat == 0)
+        row->repeat = 1;
+}
+
+static void read_row(const json_t *entry, struct dwb_report_row *row)
+{
+    const json_t *time = json_object_get(json_object_get(entry, "ratio"), "time");
+    const json_t *verification = json_object_get(entry, "verification");
+
+    row->entry = entry;
+    read_layer(json_object_get(entry, "layer"), row);
+    if (!row->name)
+        row->name = "layer";
+    row->backend = string(entry, "backend");
+    row->isa = string(entry, "isa");
+    for (size_t i = 0; i < DWB_REPORT_N_OPERATIONS; i++)
+        read_operation(json_object_get(json_object_get(entry, "operations"), operation_names[i]),
+                       &row->operations[i]);
+    row->theory = number(json_object_get(entry, "theory"), "ratio");
+    row->ratio = number(time, "floor");
+    row->ratio_low = number(time, "ci_low");
+    row->ratio_high = number(time, "ci_high");
+    row->ratio_median = number(time, "median");
+    row->ratio_reason = string(time, "reason");
+    row->saving_delivered = number(entry, "saving_delivered");
+    row->verdict = string(entry, "verdict");
+    row->verdict_reasons = json_object_get(entry, "verdict_reasons");
+    row->why = string(entry, "why");
+    row->dropped_share = number(entry, "dropped_share");
+    row->peak_gflops = number(json_object_get(entry, "machine"), "peak_gflops");
+    row->n_replicates = number(entry, "replicates");
+    row->outputs_wrong = count(verification, "mismatched") > 0;
+}
+
+int dwb_report_new(const json_t *document, struct dwb_report **ret_report)
+{
+    const json_t *results = json_object_get(document, "results"), *entry;
+    const char *schema = json_string_value(json_object_get(document, "schema"));
+    struct dwb_report *report;
+    size_t i;
+
+    if (!json_is_array(results) || !schema || strncmp(schema, "dwbench.result/", 15) != 0)
+        return -EINVAL;
+    report = calloc(1, sizeof(*report));
+    if (!report)
+        return -ENOMEM;
+    report->rows = calloc(json_array_size(results) + 1, sizeof(*report->rows));
+    if (!report->rows) {
+        free(report);
+        return -ENOMEM;
+    }
+    report->document = json_incref((json_t *)document);
+    json_array_foreach(results, i, entry) read_row(entry, &report->rows[report->n_rows++]);
+    *ret_report = report;
+    return 0;
+}
+
+void dwb_report_free(struct dwb_report *report)
+{
+    if (!report)
+        return;
+    json_decref(report->document);
+    free(report->rows);
+    free(report);
+}
+
+bool dwb_report_totals_of(const struct dwb_report *report, struct dwb_report_totals *ret_totals)
+{
+    struct dwb_report_totals totals = {0};
+    double ns[DWB_REPORT_N_OPERATIONS] = {0}, macs[DWB_REPORT_N_OPERATIONS] = {0};
+    double nominal[DWB_REPORT_N_OPERATIONS] = {0}, peak_ns[DWB_REPORT_N_OPERATIONS] = {0};
+
+    for (size_t i = 0; i < report->n_rows; i++) {
+        const struct dwb_report_row *row = &report->rows[i];
+        double repeat = (double)row->repeat;
+
+        totals.n_layers += row->repeat;
+        for (size_t k = 0; k < DWB_REPORT_N_OPERATIONS; k++) {
+            ns[k] += repeat * row->operations[k].floor_ns; /* a NAN makes the sum one */
+            macs[k] += repeat * row->operations[k].macs_executed;
+            nominal[k] += repeat * row->operations[k].macs_nominal;
+            /* The time that the same work would take at the peak, in per cents. */
+            peak_ns[k] += repeat * row->operations[k].percent_of_peak * row->operations[k].floor_ns;
+        }
+    }
+    totals.standard_ns = ns[DWB_REPORT_STANDARD];
+    totals.separable_ns = ns[DWB_REPORT_SEPARABLE];
+    totals.ratio = totals.separable_ns / totals.standard_ns;
+    totals.theory = nominal[DWB_REPORT_SEPARABLE] / nominal[DWB_REPORT_STANDARD];
+    totals.saving_delivered = totals.theory / totals.ratio;
+    for (size_t k = 0; k < DWB_REPORT_N_OPERATIONS; k++) {
+        totals.gflops[k] = 2 * macs[k] / ns[k];
+        totals.percent_of_peak[k] = peak_ns[k] / ns[k];
+    }
+    if (!isfinite(totals.ratio) || !isfinite(totals.theory))
+        return false;
+    *ret_totals = totals;
+    return true;
+}
+
+int dwb_report_exit(const struct dwb_report *report)
+{
+    int r = DWB_EXIT_OK;
+
+    for (size_t i = 0; i < report->n_rows; i++) {
+        if (report->rows[i].outputs_wrong)
+            return DWB_EXIT_FAILED;
+        if (!isfinite(report->rows[i].ratio))
+            r = DWB_EXIT_INCONCLUSIVE;
+    }
+    return report->n_rows ? r : DWB_EXIT_INCONCLUSIVE;
+}
