@@ -141,8 +141,10 @@ static int start(struct dwb_persist *persist, struct write *write, const char *i
     write->persist = persist;
     write->fn = fn;
     write->userdata = userdata;
-    write->next = persist->writes;
-    persist->writes = write;
+    struct write **link = &persist->writes; /* at the end: retries keep the order */
+    while (*link)
+        link = &(*link)->next;
+    *link = write;
     int r = submit(write);
     if (r < 0)
         forget(write);
