@@ -48,17 +48,14 @@ static double capacity_of(const struct dwb_figures_input *input, const char *lev
     return NAN;
 }
 
-static struct dwb_level_figures *level_slot(struct dwb_figures *figures, const char *name)
+static void add_level(struct dwb_figures *figures, const char *name)
 {
     for (size_t i = 0; i < figures->n_levels; i++)
         if (strcmp(figures->levels[i].name, name) == 0)
-            return &figures->levels[i];
-    if (figures->n_levels == DWB_FIGURES_LEVELS_MAX)
-        return NULL;
-    struct dwb_level_figures *level = &figures->levels[figures->n_levels++];
-    *level = (struct dwb_level_figures){.read_gbps = NAN, .triad_gbps = NAN, .capacity_bytes = NAN};
-    snprintf(level->name, sizeof level->name, "%s", name);
-    return level;
+            return;
+    if (figures->n_levels < DWB_FIGURES_LEVELS_MAX)
+        snprintf(figures->levels[figures->n_levels++].name, sizeof figures->levels[0].name, "%s",
+                 name);
 }
 
 static void set_levels(struct dwb_figures *figures)
@@ -68,17 +65,14 @@ static void set_levels(struct dwb_figures *figures)
     for (size_t i = 0; i < input->n_records; i++)
         for (size_t k = 0; k < input->records[i]->n_subjects; k++) {
             const struct dwb_subject *subject = &input->records[i]->subjects[k];
-            struct dwb_level_figures *level;
             if ((subject->operation == DWB_OPERATION_READ ||
                  subject->operation == DWB_OPERATION_TRIAD) &&
-                subject->level[0] && (level = level_slot(figures, subject->level)))
-                level->capacity_bytes = fmax(level->capacity_bytes, (double)subject->bytes);
+                subject->level[0])
+                add_level(figures, subject->level);
         }
     for (size_t i = 0; i < figures->n_levels; i++) {
         struct dwb_level_figures *level = &figures->levels[i];
-        double capacity = capacity_of(input, level->name);
-        if (!isnan(capacity))
-            level->capacity_bytes = capacity;
+        level->capacity_bytes = capacity_of(input, level->name);
         level->read_gbps = best_rate(input, DWB_OPERATION_READ, NULL, level->name);
         level->triad_gbps = best_rate(input, DWB_OPERATION_TRIAD, NULL, level->name);
     }

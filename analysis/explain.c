@@ -14,9 +14,10 @@
 #include <stdarg.h>
 #include <string.h>
 
-#define AS_THEORY  0.02 /* within this of 1 the saving is as theory says */
-#define NEAR_BOUND 85   /* percent of a bound from where the machine, not the kernel, is the limit \
-                         */
+#define AS_THEORY 0.02 /* within this of 1 the saving is as theory says */
+#define NEAR_BOUND                                                                                 \
+    85 /* percent of a bound from where the machine, not the kernel, is the limit                  \
+        */
 
 struct line {
     char *text;

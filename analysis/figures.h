@@ -50,7 +50,7 @@ struct dwb_ratio_figures {
 struct dwb_level_figures { /* measured bandwidth of a memory level; bytes a ns = GB/s */
     char name[8];
     double read_gbps, triad_gbps;
-    double capacity_bytes; /* from the environment, else the probe's own footprint */
+    double capacity_bytes; /* of a cache, from the environment; NAN = not known, or no cache */
 };
 
 enum dwb_verdict { DWB_VERDICT_STABLE, DWB_VERDICT_UNSTABLE, DWB_VERDICT_CONTAMINATED };
