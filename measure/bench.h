@@ -1,0 +1,97 @@
+#pragma once
+
+/*
+ * The workbench of one layer: buffers, kernels and subjects. It allocates and fills everything,
+ * packs the weights, and offers each subject as a task for the sampler; it verifies outputs before
+ * and after the measurement.
+ */
+
+#include "kernels/kernels.h"
+#include "measure/memory.h"
+#include "measure/probes.h"
+#include "measure/request.h"
+#include "measure/sampler.h"
+
+#define DWB_BENCH_SUBJECTS_MAX 24
+#define DWB_BENCH_ERROR_MAX    256
+
+enum { /* buffers */
+       DWB_BENCH_INPUT,
+       DWB_BENCH_WEIGHTS_STANDARD,
+       DWB_BENCH_WEIGHTS_DEPTHWISE,
+       DWB_BENCH_WEIGHTS_POINTWISE,
+       DWB_BENCH_PACKED_STANDARD,
+       DWB_BENCH_PACKED_DEPTHWISE,
+       DWB_BENCH_PACKED_POINTWISE,
+       DWB_BENCH_INTERMEDIATE, /* of the depthwise, input of the pointwise */
+       DWB_BENCH_OUTPUT_STANDARD,
+       DWB_BENCH_OUTPUT_SEPARABLE, /* of the pointwise, too */
+       DWB_BENCH_SCRATCH,
+       DWB_BENCH_CANARY_INPUT,
+       DWB_BENCH_CANARY_WEIGHTS,
+       DWB_BENCH_CANARY_PACKED,
+       DWB_BENCH_CANARY_OUTPUT,
+       DWB_BENCH_CANARY_SCRATCH,
+       DWB_BENCH_PROBE_AREA,
+       DWB_BENCH_N_BUFFERS
+};
+
+struct dwb_bench_stage { /* one kernel with its operands */
+    enum dwb_kernel_op op;
+    struct dwb_conv conv;
+    const struct dwb_kernel *kernel;
+    struct dwb_kernel_args args;
+    const float *weights; /* unpacked: for the oracle */
+};
+
+struct dwb_bench_chain { /* context of a convolution's task: one stage, or depthwise + pointwise */
+    const struct dwb_bench_stage *stages[2];
+    size_t n;
+};
+
+struct dwb_bench {
+    struct dwb_layer layer;
+    enum dwb_isa isa; /* asked for */
+    struct dwb_buffer buffers[DWB_BENCH_N_BUFFERS];
+    struct dwb_bench_stage standard, depthwise, pointwise, canary;
+    struct dwb_bench_chain chains[5];
+    struct dwb_peak peaks[4];
+    struct dwb_memory_probe probes[2 * DWB_PROBE_LEVELS];
+    struct dwb_subject subjects[DWB_BENCH_SUBJECTS_MAX];
+    struct dwb_task tasks[DWB_BENCH_SUBJECTS_MAX]; /* same indices */
+    size_t n;
+    struct dwb_random positions;
+};
+
+/*
+ * Builds the bench for a request. 0; -ENOTSUP (this CPU lacks the ISA, or no kernel takes the
+ * layer), -ENOMEM, -EOVERFLOW, with one sentence in error.
+ */
+int dwb_bench_new(const struct dwb_request *request, uint32_t cpu, char error[DWB_BENCH_ERROR_MAX],
+                  struct dwb_bench **ret_bench);
+void dwb_bench_free(struct dwb_bench *bench);
+static inline void dwb_bench_freep(struct dwb_bench **bench)
+{
+    dwb_bench_free(*bench);
+}
+
+/*
+ * Runs each operation once over poisoned outputs and compares what it left with the oracle; adds to
+ * the subjects' figures. A separable layer is verified as a chain: the intermediate it wrote
+ * against the depthwise oracle, its output against the pointwise oracle over that very
+ * intermediate. So each tolerance is that of one convolution, and no error can hide between the
+ * two.
+ */
+void dwb_bench_verify(struct dwb_bench *bench);
+
+/* The same comparison for what the last timed calls left behind; runs nothing. */
+void dwb_bench_verify_last(struct dwb_bench *bench);
+
+uint64_t dwb_bench_mismatches(const struct dwb_bench *bench);
+
+/* For the sampler's cold mode: every buffer of the bench but the probes' out of the caches. */
+void dwb_bench_flush(void *bench);
+
+/* "portable, avx2, avx512": what flags allow. */
+void dwb_bench_isas_text(uint32_t flags, char *buffer, size_t size);
+bool dwb_bench_isa_allowed(uint32_t flags, enum dwb_isa isa);

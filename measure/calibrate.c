@@ -1,0 +1,269 @@
+/*
+ * Calibration of counters. Counts that follow from the program (instructions, floating-point
+ * operations) must be right within 2 %; counts that depend on the machine (misses, stalls) must
+ * reach a fraction of what the work forces. A window may be disturbed, so the best of three
+ * decides.
+ *
+ * The reasons are for the person who wonders why a column is empty: what happened, and what to do.
+ */
+
+#include "measure/calibrate.h"
+
+#include "measure/machine.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#define TOLERANCE 0.02
+#define N_WINDOWS 3
+
+struct expectation {
+    enum dwb_work_kind kind;
+    uint64_t count;
+    bool exact; /* else `count` is the least */
+};
+
+static struct expectation expect(const struct dwb_work *work, const char *name)
+{
+    const struct {
+        const char *name;
+        struct expectation expectation;
+    } table[] = {
+        {"cycles", {DWB_WORK_LOOP, work->instructions / 16, false}},
+        {"instructions", {DWB_WORK_LOOP, work->instructions, true}},
+        {"flops", {DWB_WORK_FLOPS, work->flops, true}},
+        {"branch_misses", {DWB_WORK_MISSES, work->n_branches / 10, false}},
+    };
+
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+        if (strcmp(table[i].name, name) == 0)
+            return table[i].expectation;
+    /* Misses and stalls: every load misses; prefetches and merges may hide most, not all. */
+    return (struct expectation){DWB_WORK_MISSES, work->n_loads / 8, false};
+}
+
+static void reason_watchdog(char *text, size_t size)
+{
+    int64_t watchdog;
+
+    text[0] = '\0';
+    if (dwb_machine_read_int("/proc/sys/kernel/nmi_watchdog", &watchdog) == 0 && watchdog > 0)
+        snprintf(text, size, " (the NMI watchdog holds a counter: sysctl kernel.nmi_watchdog=0)");
+}
+
+static void reason_refused(int error, char *reason)
+{
+    int64_t paranoid;
+    bool known = dwb_machine_read_int("/proc/sys/kernel/perf_event_paranoid", &paranoid) == 0;
+
+    if (error == -EPERM)
+        snprintf(reason, DWB_REASON_MAX,
+                 "perf_event_open is forbidden (EPERM): a container's seccomp filter or a security "
+                 "module denies it; allow perf_event_open there%s",
+                 known && paranoid > 2 ? ", and set sysctl kernel.perf_event_paranoid=2" : "");
+    else if (known && paranoid > 2)
+        snprintf(reason, DWB_REASON_MAX,
+                 "no permission (EACCES): kernel.perf_event_paranoid is %" PRId64
+                 " and counting one's own user mode needs 2 or less: sysctl "
+                 "kernel.perf_event_paranoid=2 (where 3 exists, CAP_PERFMON alone does not help)",
+                 paranoid);
+    else if (known)
+        snprintf(reason, DWB_REASON_MAX,
+                 "no permission (EACCES), although kernel.perf_event_paranoid is %" PRId64
+                 " and would allow it: a security module denies perf_event_open",
+                 paranoid);
+    else
+        snprintf(reason, DWB_REASON_MAX,
+                 "no permission (EACCES), and kernel.perf_event_paranoid cannot be read here; "
+                 "counting one's own user mode needs it at 2 or less");
+}
+
+static void reason_no_pmu(const char *errno_name, char *reason)
+{
+    char hypervisor[64];
+
+    if (dwb_machine_hypervisor(hypervisor, sizeof hypervisor) == 0 &&
+        strcmp(hypervisor, "none") != 0)
+        snprintf(reason, DWB_REASON_MAX,
+                 "no PMU under this hypervisor (%s): hardware events give %s; run on bare metal or "
+                 "on a virtual machine with a virtual PMU",
+                 hypervisor, errno_name);
+    else
+        snprintf(reason, DWB_REASON_MAX,
+                 "this kernel reaches no PMU: hardware events give %s (a virtual machine without "
+                 "one, or no driver for this CPU)",
+                 errno_name);
+}
+
+static const char *name_of(int error)
+{
+    const char *name = strerrorname_np(-error);
+
+    return name ? name : "an unknown error";
+}
+
+/* Errors that are the machine's, not one event's. */
+static bool reason_machine(int error, char *reason)
+{
+    switch (error) {
+    case -EACCES:
+    case -EPERM:
+        reason_refused(error, reason);
+        return true;
+    case -ENOSYS:
+        snprintf(reason, DWB_REASON_MAX,
+                 "this kernel has no perf_event_open (ENOSYS): an emulator such as qemu-user, a "
+                 "seccomp filter, or a kernel built without CONFIG_PERF_EVENTS");
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void reason_event(int error, const char *event, char *reason)
+{
+    char watchdog[96];
+
+    if (reason_machine(error, reason))
+        return;
+    reason_watchdog(watchdog, sizeof watchdog);
+    switch (error) {
+    case -ENOENT:
+    case -EOPNOTSUPP:
+    case -ENODEV:
+    case -ENXIO:
+        snprintf(reason, DWB_REASON_MAX,
+                 "the kernel's PMU driver has no such event on this CPU (%s): %.120s",
+                 name_of(error), event);
+        break;
+    case -EINVAL:
+    case -ENOSPC:
+        snprintf(reason, DWB_REASON_MAX,
+                 "the kernel refuses the encoding, or its events do not fit the counters together "
+                 "(%s)%s: %.60s",
+                 name_of(error), watchdog, event);
+        break;
+    case -EBUSY:
+        snprintf(reason, DWB_REASON_MAX, "another tool holds the PMU for itself (EBUSY)");
+        break;
+    default:
+        snprintf(reason, DWB_REASON_MAX, "perf_event_open failed: %s (%s)", strerror(-error),
+                 name_of(error));
+    }
+}
+
+int dwb_calibrate_preflight(const struct dwb_perf *perf, char reason[DWB_REASON_MAX])
+{
+    struct perf_event_attr attr;
+    struct dwb_perf_group group;
+    int r;
+
+    memset(&attr, 0, sizeof attr);
+    attr.type = PERF_TYPE_HARDWARE;
+    attr.config = PERF_COUNT_HW_CPU_CYCLES;
+    dwb_perf_group_init(&group, perf);
+    r = dwb_perf_group_add(&group, &attr, 1);
+    dwb_perf_group_deinit(&group);
+    if (r == -ENOENT || r == -EOPNOTSUPP || r == -ENODEV || r == -ENXIO) {
+        reason_no_pmu(name_of(r), reason);
+        return r;
+    }
+    /* Any other error may be of this one event: each event then answers for itself. */
+    return r < 0 && reason_machine(r, reason) ? r : 0;
+}
+
+/* One window: the weighted sum of the candidate's events. */
+static int window(struct dwb_perf_group *group, const struct dwb_work *work,
+                  const struct dwb_candidate *candidate, enum dwb_work_kind kind,
+                  uint64_t *ret_count)
+{
+    uint64_t values[DWB_PERF_GROUP_MAX], sum = 0;
+    int r;
+
+    work->prepare(work->userdata, kind);
+    r = dwb_perf_group_start(group);
+    if (r < 0)
+        return r;
+    work->run(work->userdata, kind);
+    r = dwb_perf_group_stop(group, values);
+    if (r != 0)
+        return r;
+    for (size_t i = 0; i < candidate->n; i++)
+        sum += values[i] * candidate->weights[i];
+    *ret_count = sum;
+    return 0;
+}
+
+static bool passes(const struct expectation *expectation, uint64_t count)
+{
+    if (!expectation->exact)
+        return count >= expectation->count && count > 0;
+    return fabs((double)count - (double)expectation->count) <=
+           TOLERANCE * (double)expectation->count;
+}
+
+static void reason_window(int r, char *reason)
+{
+    char watchdog[96];
+
+    reason_watchdog(watchdog, sizeof watchdog);
+    if (r == DWB_PERF_E_NOT_COUNTED)
+        snprintf(reason, DWB_REASON_MAX,
+                 "not counted: it opened, but the PMU never had a free counter for it (read gave "
+                 "nothing)%s",
+                 watchdog);
+    else if (r == DWB_PERF_E_MULTIPLEXED)
+        snprintf(reason, DWB_REASON_MAX,
+                 "refused: it shared its hardware counter with other events (time_running < "
+                 "time_enabled), and dwbench scales nothing%s",
+                 watchdog);
+    else
+        snprintf(reason, DWB_REASON_MAX, "reading it failed: %s (%s)", strerror(-r), name_of(r));
+}
+
+static void reason_count(const struct expectation *expectation, uint64_t count, char *reason)
+{
+    const char *bound = expectation->exact ? "" : "at least ";
+
+    if (count == 0)
+        snprintf(reason, DWB_REASON_MAX,
+                 "it opened but counted 0 over work with %s%" PRIu64
+                 ": this CPU or hypervisor does not implement it",
+                 bound, expectation->count);
+    else
+        snprintf(reason, DWB_REASON_MAX,
+                 "failed its calibration: expected %s%" PRIu64 ", saw %" PRIu64 " (%.1f %%)", bound,
+                 expectation->count, count, 100.0 * (double)count / (double)expectation->count);
+}
+
+int dwb_calibrate(const struct dwb_perf *perf, const struct dwb_work *work,
+                  const struct dwb_candidate *candidate, char reason[DWB_REASON_MAX])
+{
+    struct expectation expectation = expect(work, candidate->name);
+    struct dwb_perf_group group;
+    uint64_t count = 0;
+    int r;
+
+    dwb_perf_group_init(&group, perf);
+    r = dwb_perf_group_add(&group, candidate->attrs, candidate->n);
+    if (r < 0) {
+        reason_event(r, candidate->event, reason);
+        return r;
+    }
+    for (int i = 0; i < N_WINDOWS; i++) {
+        r = window(&group, work, candidate, expectation.kind, &count);
+        if (r == 0 && passes(&expectation, count))
+            break;
+        if (r == 0)
+            reason_count(&expectation, count, reason);
+        else
+            reason_window(r, reason);
+        r = -ENODATA;
+    }
+    dwb_perf_group_deinit(&group);
+    return r;
+}

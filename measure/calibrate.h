@@ -1,0 +1,30 @@
+#pragma once
+
+/*
+ * Does a counter count what its name says? Each is opened alone and held against work whose count
+ * is known (measure/work.h); one that fails is never used, and the answer says what was seen.
+ */
+
+#include "measure/perf.h"
+#include "measure/work.h"
+
+#define DWB_REASON_MAX 256
+
+struct dwb_candidate {
+    const char *name;  /* logical counter */
+    const char *event; /* for the text of a reason */
+    const struct perf_event_attr *attrs;
+    const uint32_t *weights;
+    size_t n;
+};
+
+/*
+ * Is there a PMU to reach at all? 0; or a negative errno when no hardware event can be opened on
+ * this machine, with one sentence in reason that fits all of them.
+ */
+int dwb_calibrate_preflight(const struct dwb_perf *perf, char reason[DWB_REASON_MAX]);
+
+/* 0: the counter passed; -ENODATA with the reason; another negative errno of opening it, with the
+ * reason. */
+int dwb_calibrate(const struct dwb_perf *perf, const struct dwb_work *work,
+                  const struct dwb_candidate *candidate, char reason[DWB_REASON_MAX]);

@@ -1,0 +1,52 @@
+/*
+ * Page-aligned buffers. See the header. The kernel zeroes an anonymous page when it is first
+ * touched; dwb_buffer_init touches all of them, because a page that was only read would still be
+ * the shared zero page, and every buffer would sit in the same physical 4 KiB.
+ */
+
+#include "measure/memory.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+int dwb_buffer_init(struct dwb_buffer *buffer, uint64_t bytes)
+{
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    uint64_t rounded;
+    void *data;
+
+    if (bytes == 0) {
+        *buffer = (struct dwb_buffer){0};
+        return 0;
+    }
+    if (__builtin_add_overflow(bytes, page - 1, &rounded) || rounded > SIZE_MAX)
+        return -EOVERFLOW;
+    rounded -= rounded % page;
+    data = mmap(NULL, rounded, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (data == MAP_FAILED)
+        return -errno;
+    memset(data, 0, rounded);
+    *buffer = (struct dwb_buffer){.data = data, .n = bytes / sizeof(float), .bytes = rounded};
+    return 0;
+}
+
+void dwb_buffer_deinit(struct dwb_buffer *buffer)
+{
+    if (buffer->data)
+        munmap(buffer->data, buffer->bytes);
+    *buffer = (struct dwb_buffer){0};
+}
+
+void dwb_buffer_fill(struct dwb_buffer *buffer, struct dwb_random *random)
+{
+    for (size_t i = 0; i < buffer->n; i++)
+        buffer->data[i] = dwb_random_float(random);
+}
+
+void dwb_buffer_poison(struct dwb_buffer *buffer)
+{
+    if (buffer->data)
+        memset(buffer->data, 0xff, buffer->n * sizeof(float)); /* all ones is a quiet NaN */
+}

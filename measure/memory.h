@@ -1,0 +1,29 @@
+#pragma once
+
+/*
+ * Page-aligned buffers of floats, straight from mmap: both sides of a comparison get the same
+ * alignment, and no allocator's history differs between two runs. A buffer is touched when it is
+ * filled, so no page fault is left for a timed call.
+ */
+
+#include "measure/random.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct dwb_buffer {
+    float *data;  /* NULL = none */
+    size_t n;     /* floats asked for */
+    size_t bytes; /* mapped, whole pages */
+};
+
+/* A buffer of `bytes` bytes (rounded up to pages), zeroed and touched. 0 bytes: an empty buffer.
+ * Returns 0, -ENOMEM, -EOVERFLOW. */
+int dwb_buffer_init(struct dwb_buffer *buffer, uint64_t bytes);
+void dwb_buffer_deinit(struct dwb_buffer *buffer);
+
+/* Fills with dwb_random_float. */
+void dwb_buffer_fill(struct dwb_buffer *buffer, struct dwb_random *random);
+
+/* Fills with NaN, so that an element which a kernel forgot to write cannot look right. */
+void dwb_buffer_poison(struct dwb_buffer *buffer);

@@ -1,0 +1,99 @@
+/* The probe record: ISAs, kernels, calibrated counters, environment. Nothing is measured for time.
+ */
+
+#include "measure/probe.h"
+
+#include "common/cleanup.h"
+#include "common/paths.h"
+#include "kernels/kernels.h"
+#include "measure/bench.h"
+#include "measure/counters.h"
+#include "measure/environment.h"
+#include "measure/machine.h"
+
+#include <string.h>
+
+static const char *op_name(enum dwb_kernel_op op)
+{
+    static const char *const names[] = {
+        [DWB_KERNEL_STANDARD] = "standard",
+        [DWB_KERNEL_DEPTHWISE] = "depthwise",
+        [DWB_KERNEL_POINTWISE] = "pointwise",
+    };
+
+    return names[op];
+}
+
+static json_t *words(const char *text, const char *separators)
+{
+    char copy[256], *save = NULL;
+    json_t *array = json_array();
+
+    snprintf(copy, sizeof copy, "%s", text);
+    for (char *word = strtok_r(copy, separators, &save); word;
+         word = strtok_r(NULL, separators, &save))
+        json_array_append_new(array, json_string(word));
+    return array;
+}
+
+static json_t *kernels(uint32_t flags)
+{
+    json_t *array = json_array();
+    size_t n;
+    const struct dwb_kernel *const *all = dwb_kernels(&n);
+
+    for (size_t i = 0; i < n; i++)
+        if ((all[i]->cpu_flags & flags) == all[i]->cpu_flags)
+            json_array_append_new(array,
+                                  json_pack("{s:s, s:s, s:s, s:s}", "name", all[i]->name, "op",
+                                            op_name(all[i]->op), "isa", dwb_isa_name(all[i]->isa),
+                                            "algorithm", all[i]->algorithm));
+    return array;
+}
+
+static json_t *counters_of(uint32_t cpu, enum dwb_isa isa)
+{
+    DWB_CLEANUP(dwb_counters_freep) struct dwb_counters *counters = NULL;
+    char directory[4096];
+    const struct dwb_counters_config config = {
+        .perf = &dwb_perf_kernel,
+        .isa = isa,
+        .directory =
+            dwb_paths_data("counters", directory, sizeof directory) == 0 ? directory : NULL,
+        .cpu = cpu,
+    };
+    const struct dwb_counter *list;
+    json_t *array = json_array();
+    size_t n;
+
+    if (dwb_counters_new(&config, &counters) < 0) {
+        json_decref(array);
+        return NULL;
+    }
+    list = dwb_counters_list(counters, &n);
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(array,
+                              json_pack("{s:s, s:s, s:s, s:s?, s:s}", "name", list[i].name, "event",
+                                        list[i].event, "unit", list[i].unit, "source",
+                                        dwb_source_name(list[i].source), "reason", list[i].reason));
+    return array;
+}
+
+json_t *dwb_probe_new(uint32_t cpu, enum dwb_isa isa, uint64_t seed)
+{
+    uint32_t flags = dwb_cpu_flags();
+    char flags_text[64], isas[64], model[128];
+    bool named = dwb_machine_cpu_model(model, sizeof model) == 0;
+    uint64_t fp_control = dwb_fp_mode_set();
+
+    dwb_cpu_flags_text(flags, flags_text, sizeof flags_text);
+    dwb_bench_isas_text(flags, isas, sizeof isas);
+    if (isa == DWB_ISA_AUTO)
+        isa = dwb_cpu_best_isa(flags);
+    return json_pack("{s:s, s:s, s:{s:s?, s:o, s:i}, s:o, s:s, s:o, s:o, s:o}", "type", "probe",
+                     "version", DWB_VERSION, "cpu", "model", named ? model : NULL, "flags",
+                     words(flags_text, ","), "pinned", (int)cpu, "isas", words(isas, ", "),
+                     "isa_best", dwb_isa_name(dwb_cpu_best_isa(flags)), "kernels", kernels(flags),
+                     "counters", counters_of(cpu, isa), "environment",
+                     dwb_environment_new(cpu, seed, fp_control));
+}

@@ -1,0 +1,226 @@
+/*
+ * The request of a worker. Strict on purpose: a member or flag it does not know is an error, for a
+ * misspelt `slice_ns` that silently meant the default would be a wrong measurement, not a warning.
+ *
+ * Invariant: a request that was accepted has a layer with an output and every figure in range.
+ */
+
+#include "measure/request.h"
+
+#include "common/cleanup.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CPU_MAX 65535
+
+void dwb_request_init(struct dwb_request *request)
+{
+    *request = (struct dwb_request){
+        .isa = DWB_ISA_AUTO,
+        .cache = DWB_CACHE_WARM,
+        .slice_ns = DWB_REQUEST_SLICE_DEFAULT_NS,
+        .seed = 1,
+        .cpu = DWB_REQUEST_CPU_ANY,
+    };
+}
+
+static int refuse(struct dwb_diags *diags, const char *field, const json_t *value,
+                  const char *allowed)
+{
+    char *text = value ? json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
+
+    dwb_diags_add(diags, 0, 0, field, text, "%s", allowed);
+    free(text);
+    return -EINVAL;
+}
+
+static int take_count(const char *field, const json_t *value, uint64_t min, uint64_t max,
+                      struct dwb_diags *diags, uint64_t *ret_count)
+{
+    json_int_t n = json_integer_value(value);
+    char allowed[96];
+
+    if (json_is_integer(value) && n >= 0 && (uint64_t)n >= min && (uint64_t)n <= max) {
+        *ret_count = (uint64_t)n;
+        return 0;
+    }
+    snprintf(allowed, sizeof allowed, "an integer from %" PRIu64 " to %" PRIu64 " is needed", min,
+             max);
+    return refuse(diags, field, value, allowed);
+}
+
+static int take_member(struct dwb_request *request, const char *key, json_t *value,
+                       struct dwb_diags *diags)
+{
+    const char *text = json_string_value(value);
+    uint64_t count = 0;
+    int r;
+
+    if (strcmp(key, "layer") == 0) {
+        if (dwb_layer_from_json(value, &request->layer) == 0)
+            return 0;
+        return refuse(diags, key, value, "an object with Dk, Dx, M, N in range is needed");
+    }
+    if (strcmp(key, "isa") == 0) {
+        if (text && dwb_isa_from_name(text, &request->isa) == 0)
+            return 0;
+        return refuse(diags, key, value, "auto, portable, avx2, avx512 or neon is needed");
+    }
+    if (strcmp(key, "cache") == 0) {
+        if (text && dwb_cache_mode_from_name(text, &request->cache) == 0)
+            return 0;
+        return refuse(diags, key, value, "warm or cold is needed");
+    }
+    if (strcmp(key, "slice_ns") == 0)
+        return take_count(key, value, 1, DWB_SPEC_BUDGET_MAX_NS, diags, &request->slice_ns);
+    if (strcmp(key, "seed") == 0) /* a seed past 63 bits is a decimal string, as in a record */
+        return text ? dwb_request_set(request, key, text, diags)
+                    : take_count(key, value, 0, INT64_MAX, diags, &request->seed);
+    if (strcmp(key, "replicate") == 0) {
+        r = take_count(key, value, 0, UINT32_MAX, diags, &count);
+        if (r == 0)
+            request->replicate = (uint32_t)count;
+        return r;
+    }
+    if (strcmp(key, "cpu") == 0) {
+        if (json_is_null(value))
+            return 0;
+        r = take_count(key, value, 0, CPU_MAX, diags, &count);
+        if (r == 0)
+            request->cpu = (uint32_t)count;
+        return r;
+    }
+    return refuse(diags, key, value,
+                  "unknown; a request has layer, isa, cache, slice_ns, seed, replicate, cpu");
+}
+
+int dwb_request_check(const struct dwb_request *request, struct dwb_diags *diags)
+{
+    const struct dwb_layer *layer = &request->layer;
+    uint64_t bytes;
+    int r;
+
+    if (layer->kernel_size == 0) {
+        dwb_diags_add(diags, 0, 0, "layer", NULL, "missing: which layer should be measured?");
+        return -EINVAL;
+    }
+    if (dwb_layer_output_size(layer) == 0) {
+        dwb_diags_add(diags, 0, 0, "layer", NULL,
+                      "no output: with padding valid, Dk = %u must not exceed Dx = %u",
+                      layer->kernel_size, layer->input_size);
+        return -EINVAL;
+    }
+    r = dwb_layer_memory(layer, &bytes);
+    if (r < 0) {
+        dwb_diags_add(diags, 0, 0, "layer", NULL,
+                      "too large: a tensor may have at most %" PRIu64 " elements",
+                      DWB_LAYER_ELEMENTS_MAX);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+int dwb_request_parse(const char *text, size_t length, struct dwb_diags *diags,
+                      struct dwb_request *ret_request)
+{
+    struct dwb_request request;
+    json_error_t error;
+    json_t *object, *value;
+    const char *key;
+    int r = 0;
+
+    object = json_loadb(text, length, JSON_REJECT_DUPLICATES, &error);
+    if (!object) {
+        bool at_place = error.line > 0 && error.column > 0;
+        dwb_diags_add(diags, at_place ? (unsigned)error.line : 0,
+                      at_place ? (unsigned)error.column : 0, NULL, NULL, "not JSON: %s",
+                      error.text);
+        return -EINVAL;
+    }
+    if (!json_is_object(object)) {
+        json_decref(object);
+        dwb_diags_add(diags, 1, 1, NULL, NULL, "a request is a JSON object");
+        return -EINVAL;
+    }
+    dwb_request_init(&request);
+    json_object_foreach(object, key, value)
+    {
+        int r_member = take_member(&request, key, value, diags);
+        r = r ? r : r_member;
+    }
+    if (r == 0)
+        r = dwb_request_check(&request, diags);
+    json_decref(object);
+    if (r == 0)
+        *ret_request = request;
+    return r;
+}
+
+static int set_count(const char *flag, const char *value, uint64_t max, struct dwb_diags *diags,
+                     uint64_t *ret_count)
+{
+    unsigned long long n;
+    char *end;
+
+    errno = 0;
+    n = strtoull(value, &end, 10);
+    if (errno || *end || value[0] < '0' || value[0] > '9' || n > max) {
+        dwb_diags_add(diags, 0, 0, flag, value, "an integer from 0 to %" PRIu64 " is needed", max);
+        return -EINVAL;
+    }
+    *ret_count = n;
+    return 0;
+}
+
+static int set_layer(struct dwb_request *request, const char *value, struct dwb_diags *diags)
+{
+    DWB_CLEANUP(dwb_spec_freep) struct dwb_spec *spec = NULL;
+    int r = dwb_spec_parse_flag(value, diags, &spec);
+
+    if (r == 0)
+        request->layer = spec->layers[0];
+    return r;
+}
+
+int dwb_request_set(struct dwb_request *request, const char *flag, const char *value,
+                    struct dwb_diags *diags)
+{
+    uint64_t count = 0;
+    int r = 0;
+
+    if (strcmp(flag, "layer") == 0)
+        return set_layer(request, value, diags);
+    if (strcmp(flag, "seed") == 0)
+        return set_count(flag, value, UINT64_MAX, diags, &request->seed);
+    if (strcmp(flag, "isa") == 0) {
+        r = dwb_isa_from_name(value, &request->isa);
+        if (r < 0)
+            dwb_diags_add(diags, 0, 0, flag, value,
+                          "auto, portable, avx2, avx512 or neon is needed");
+    } else if (strcmp(flag, "cache") == 0) {
+        r = dwb_cache_mode_from_name(value, &request->cache);
+        if (r < 0)
+            dwb_diags_add(diags, 0, 0, flag, value, "warm or cold is needed");
+    } else if (strcmp(flag, "slice") == 0) {
+        r = dwb_duration_parse(value, &count);
+        if (r == 0 && (count == 0 || count > DWB_SPEC_BUDGET_MAX_NS))
+            r = -ERANGE;
+        if (r < 0)
+            dwb_diags_add(diags, 0, 0, flag, value,
+                          "a duration such as 300ms, up to 1h, is needed");
+        else
+            request->slice_ns = count;
+    } else if (strcmp(flag, "cpu") == 0) {
+        r = set_count(flag, value, CPU_MAX, diags, &count);
+        if (r == 0)
+            request->cpu = (uint32_t)count;
+    } else {
+        r = set_count(flag, value, UINT32_MAX, diags, &count);
+        if (r == 0)
+            request->replicate = (uint32_t)count;
+    }
+    return r < 0 && r != -ENOMEM ? -EINVAL : r;
+}

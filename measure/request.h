@@ -1,0 +1,45 @@
+#pragma once
+
+/*
+ * What one worker process is asked to do: measure one replicate of one layer, or probe the machine.
+ * It comes as a line of JSON from the supervisor (docs/protocol.md, "Worker pipe") or as flags from
+ * a person; both end in the same struct with everything checked.
+ */
+
+#include "common/diag.h"
+#include "common/layer.h"
+#include "common/spec.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define DWB_REQUEST_BYTES_MAX        65536
+#define DWB_REQUEST_SLICE_DEFAULT_NS UINT64_C(300000000)
+#define DWB_REQUEST_CPU_ANY          UINT32_MAX
+
+struct dwb_request {
+    struct dwb_layer layer;
+    enum dwb_isa isa;
+    enum dwb_cache_mode cache;
+    uint64_t slice_ns; /* of timed calls and their warm-up */
+    uint64_t seed;
+    uint32_t replicate;
+    uint32_t cpu; /* DWB_REQUEST_CPU_ANY = the last one this process may use */
+};
+
+void dwb_request_init(struct dwb_request *request); /* the defaults */
+
+/* Parses the JSON form. 0; -EINVAL with findings; -ENOMEM. *ret_request is written on success only.
+ */
+int dwb_request_parse(const char *text, size_t length, struct dwb_diags *diags,
+                      struct dwb_request *ret_request);
+
+/*
+ * Sets one field from a flag: "layer", "isa", "cache", "slice", "seed", "cpu", "replicate". 0;
+ * -EINVAL with a finding whose field is the flag; -ENOMEM.
+ */
+int dwb_request_set(struct dwb_request *request, const char *flag, const char *value,
+                    struct dwb_diags *diags);
+
+/* A layer that has an output and fits the limits of common/layer.h. 0; -EINVAL with a finding. */
+int dwb_request_check(const struct dwb_request *request, struct dwb_diags *diags);

@@ -1,0 +1,93 @@
+/*
+ * Verification of outputs. The tolerance is a theorem, not a habit: whatever order a kernel sums
+ * its K products in, with or without fused multiply-adds, its result differs from the exact sum by
+ * at most gamma_K * sum |a b|, gamma_K = K u / (1 - K u), u = 2^-24 (Higham 2002, section 3.1). A
+ * value past it is wrong, and one wrong tap is far past it: terms are at least 2^-20 of the
+ * largest.
+ */
+
+#include "measure/verify.h"
+
+#include <math.h>
+
+#define POSITIONS_MAX 256
+#define POSITIONS_MIN 32
+#define PRODUCTS_MAX  (UINT64_C(1) << 25) /* of the oracle for one tensor: a tenth of a second */
+#define N_CORNERS     8
+
+static uint64_t products_of(enum dwb_kernel_op op, const struct dwb_conv *conv)
+{
+    uint64_t taps = (uint64_t)conv->kernel_size * conv->kernel_size;
+
+    return op == DWB_KERNEL_DEPTHWISE ? taps : taps * conv->in_channels;
+}
+
+static uint32_t n_positions(uint64_t products, uint64_t outputs)
+{
+    uint64_t n = PRODUCTS_MAX / products;
+
+    if (n > POSITIONS_MAX)
+        n = POSITIONS_MAX;
+    if (n < POSITIONS_MIN)
+        n = POSITIONS_MIN;
+    return (uint32_t)(n < outputs ? n : outputs);
+}
+
+static double gamma_of(uint64_t products)
+{
+    double ku = (double)products * 0x1p-24;
+
+    return ku < 0.5 ? ku / (1.0 - ku) : 1.0;
+}
+
+/* Position i of n: all of them in order when n is all, else the corners, then at random. */
+static uint64_t position(uint32_t i, uint32_t n, uint64_t outputs, const struct dwb_conv *conv,
+                         struct dwb_random *random)
+{
+    uint32_t last = conv->output_size - 1, channels = conv->out_channels;
+    uint32_t y, x, channel;
+
+    if (n == outputs)
+        return i;
+    if (i < N_CORNERS) {
+        y = i & 1 ? last : 0;
+        x = i & 2 ? last : 0;
+        channel = i & 4 ? channels - 1 : 0;
+    } else {
+        y = dwb_random_below(random, conv->output_size);
+        x = dwb_random_below(random, conv->output_size);
+        channel = dwb_random_below(random, channels);
+    }
+    return ((uint64_t)y * conv->output_size + x) * channels + channel;
+}
+
+void dwb_verify(enum dwb_kernel_op op, const struct dwb_conv *conv, const float *input,
+                const float *weights, const float *output, struct dwb_random *random,
+                struct dwb_verification *verification)
+{
+    uint64_t outputs = (uint64_t)conv->output_size * conv->output_size * conv->out_channels;
+    uint64_t products = products_of(op, conv);
+    uint32_t n = n_positions(products, outputs);
+    double gamma = gamma_of(products);
+
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t at = position(i, n, outputs, conv, random);
+        uint64_t pixel = at / conv->out_channels;
+        double magnitude, expected, error, tolerance, score;
+
+        expected = dwb_oracle(op, conv, input, weights, (uint32_t)(pixel / conv->output_size),
+                              (uint32_t)(pixel % conv->output_size),
+                              (uint32_t)(at % conv->out_channels), &magnitude);
+        error = fabs((double)output[at] - expected);
+        tolerance = gamma * magnitude;
+        /* A position with all taps on padding has tolerance 0 and must be exactly 0. */
+        score = error == 0.0 ? 0.0 : error / tolerance;
+        if (isnan(score))
+            score = INFINITY;
+        verification->n++;
+        if (score > 1.0)
+            verification->mismatched++;
+        if (score > verification->worst)
+            verification->worst = score;
+    }
+}

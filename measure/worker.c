@@ -1,0 +1,239 @@
+/*
+ * dwbench-worker: measures one replicate of one layer in this fresh process, or probes the machine,
+ * and exits. It speaks lines of JSON on standard output and plain sentences on standard error, and
+ * knows nothing of the daemon that may have started it (docs/protocol.md, "Worker pipe").
+ */
+
+#include "common/cleanup.h"
+#include "common/diag.h"
+#include "common/log.h"
+#include "common/record.h"
+#include "measure/probe.h"
+#include "measure/replicate.h"
+#include "measure/request.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+
+#define PROGRAM     "dwbench-worker"
+#define PROGRESS_NS UINT64_C(100000000) /* at most ten lines a second */
+
+enum { EXIT_BAD_REQUEST = 2, EXIT_WRONG_OUTPUTS = 4 };
+
+struct progress {
+    uint64_t slice_ns;
+    uint64_t last_ns;
+};
+
+static const char help[] =
+    "Usage: dwbench-worker                      read a request (one JSON object) from stdin\n"
+    "       dwbench-worker --layer SHAPE [OPTION...]\n"
+    "       dwbench-worker --probe [--cpu N] [--isa ISA]\n"
+    "\n"
+    "Measures one replicate of one layer in this process and writes lines of JSON. You rarely "
+    "need\n"
+    "it by hand: dwbenchctl run asks for many replicates and turns them into a result.\n"
+    "\n"
+    "  -l, --layer SHAPE     Dk=3,Dx=56,M=128,N=128[,stride=1][,padding=same][,name=x]\n"
+    "  -i, --isa ISA         auto, portable, avx2, avx512, neon (default: auto)\n"
+    "  -s, --slice DURATION  time to measure, such as 300ms (default)\n"
+    "  -c, --cpu N           pin to this CPU (default: the last one allowed)\n"
+    "      --seed N          inputs and orders (default: 1)\n"
+    "      --cache MODE      warm or cold (default: warm)\n"
+    "      --replicate N     its number, which changes orders and verified positions (default: 0)\n"
+    "      --probe           describe the machine, its ISAs, kernels and counters\n"
+    "  -h, --help            this text\n"
+    "  -V, --version         the version\n"
+    "\n"
+    "Exit status: 0 measured; 2 bad request; 4 outputs wrong (the record is written all the "
+    "same);\n"
+    "1 anything else, with the reason on stderr.\n";
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
+static int write_line(json_t *object, size_t max)
+{
+    dwb_cleanup_free char *line = object ? json_dumps(object, JSON_COMPACT) : NULL;
+
+    json_decref(object);
+    if (!line) {
+        dwb_log(DWB_LOG_ERROR, "out of memory");
+        return EXIT_FAILURE;
+    }
+    if (strlen(line) >= max) {
+        dwb_log(DWB_LOG_ERROR, "the record would have %zu bytes, more than the limit of %zu",
+                strlen(line), max);
+        return EXIT_FAILURE;
+    }
+    if (puts(line) == EOF || fflush(stdout) == EOF) {
+        dwb_log(DWB_LOG_ERROR, "cannot write to standard output: %s", strerror(errno));
+        return EXIT_FAILURE;
+    }
+    return EXIT_SUCCESS;
+}
+
+static void write_progress(uint64_t done_ns, void *userdata)
+{
+    struct progress *progress = userdata;
+    uint64_t at_ns = now_ns();
+
+    if (progress->last_ns != 0 && at_ns - progress->last_ns < PROGRESS_NS)
+        return;
+    progress->last_ns = at_ns;
+    printf("{\"type\":\"progress\",\"done_ns\":%" PRIu64 ",\"slice_ns\":%" PRIu64 "}\n", done_ns,
+           progress->slice_ns);
+    fflush(stdout);
+}
+
+static int measure(const struct dwb_request *request, uint64_t start_ns)
+{
+    DWB_CLEANUP(dwb_record_freep) struct dwb_record *record = NULL;
+    struct progress progress = {.slice_ns = request->slice_ns};
+    char error[DWB_REPLICATE_ERROR_MAX];
+    int r;
+
+    r = dwb_replicate_run(request, start_ns, write_progress, &progress, error, &record);
+    if (r < 0) {
+        dwb_log(DWB_LOG_ERROR, "%s", error);
+        return EXIT_FAILURE;
+    }
+    r = write_line(dwb_record_to_json(record), DWB_RECORD_BYTES_MAX);
+    for (size_t i = 0; i < record->n_subjects; i++) {
+        const struct dwb_subject *subject = &record->subjects[i];
+
+        if (subject->mismatched == 0)
+            continue;
+        dwb_log(DWB_LOG_ERROR, "wrong outputs: %s by %s: %u of %u positions past the tolerance",
+                dwb_operation_name(subject->operation), subject->kernel, subject->mismatched,
+                subject->verified);
+        r = r == EXIT_SUCCESS ? EXIT_WRONG_OUTPUTS : r;
+    }
+    return r;
+}
+
+static int probe(const struct dwb_request *request)
+{
+    char error[DWB_REPLICATE_ERROR_MAX];
+    uint32_t cpu;
+
+    if (dwb_replicate_pin(request->cpu, error, &cpu) < 0) {
+        dwb_log(DWB_LOG_ERROR, "%s", error);
+        return EXIT_FAILURE;
+    }
+    return write_line(dwb_probe_new(cpu, request->isa, request->seed), SIZE_MAX);
+}
+
+/* The request on standard input. 0 and *ret_request, or an exit status. */
+static int read_request(struct dwb_diags *diags, struct dwb_request *ret_request)
+{
+    dwb_cleanup_free char *text = malloc(DWB_REQUEST_BYTES_MAX + 1);
+    size_t n;
+
+    if (!text) {
+        dwb_log(DWB_LOG_ERROR, "out of memory");
+        return EXIT_FAILURE;
+    }
+    n = fread(text, 1, DWB_REQUEST_BYTES_MAX + 1, stdin);
+    if (ferror(stdin)) {
+        dwb_log(DWB_LOG_ERROR, "cannot read the request: %s", strerror(errno));
+        return EXIT_FAILURE;
+    }
+    if (n > DWB_REQUEST_BYTES_MAX) {
+        dwb_log(DWB_LOG_ERROR, "the request is longer than %d bytes", DWB_REQUEST_BYTES_MAX);
+        return EXIT_BAD_REQUEST;
+    }
+    if (dwb_request_parse(text, n, diags, ret_request) < 0) {
+        dwb_diags_print(diags, "request", stderr);
+        return EXIT_BAD_REQUEST;
+    }
+    return 0;
+}
+
+/* Flags into the request; *ret_probe says which use it is. -1: go on; else an exit status. */
+static int take_flags(int argc, char **argv, struct dwb_diags *diags, struct dwb_request *request,
+                      bool *ret_layer, bool *ret_probe)
+{
+    static const struct option options[] = {
+        {"layer", required_argument, NULL, 'l'},
+        {"isa", required_argument, NULL, 'i'},
+        {"slice", required_argument, NULL, 's'},
+        {"cpu", required_argument, NULL, 'c'},
+        {"seed", required_argument, NULL, 'e'},
+        {"cache", required_argument, NULL, 'a'},
+        {"replicate", required_argument, NULL, 'r'},
+        {"probe", no_argument, NULL, 'p'},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},
+        {NULL, 0, NULL, 0},
+    };
+    bool bad = false;
+    int option, index;
+
+    while ((option = getopt_long(argc, argv, "l:i:s:c:hV", options, NULL)) != -1) {
+        if (option == 'h') {
+            fputs(help, stdout);
+            return EXIT_SUCCESS;
+        }
+        if (option == 'V') {
+            puts(PROGRAM " " DWB_VERSION);
+            return EXIT_SUCCESS;
+        }
+        if (option == '?')
+            return EXIT_BAD_REQUEST;
+        *ret_layer = *ret_layer || option == 'l';
+        *ret_probe = *ret_probe || option == 'p';
+        if (option == 'p')
+            continue;
+        for (index = 0; options[index].val != option; index++)
+            ;
+        bad = dwb_request_set(request, options[index].name, optarg, diags) < 0 || bad;
+    }
+    if (optind < argc) {
+        dwb_log(DWB_LOG_ERROR, "unexpected argument: %s (see --help)", argv[optind]);
+        return EXIT_BAD_REQUEST;
+    }
+    if (*ret_layer && !bad && !*ret_probe)
+        bad = dwb_request_check(request, diags) < 0;
+    if (bad) {
+        dwb_diags_print(diags, PROGRAM, stderr);
+        return EXIT_BAD_REQUEST;
+    }
+    return -1;
+}
+
+int main(int argc, char **argv)
+{
+    DWB_CLEANUP(dwb_diags_freep) struct dwb_diags *diags = dwb_diags_new();
+    uint64_t start_ns = now_ns();
+    struct dwb_request request;
+    bool has_layer = false, is_probe = false;
+    int status;
+
+    dwb_log_init(PROGRAM, DWB_LOG_INFO);
+    if (!diags) {
+        dwb_log(DWB_LOG_ERROR, "out of memory");
+        return EXIT_FAILURE;
+    }
+    dwb_request_init(&request);
+    status = take_flags(argc, argv, diags, &request, &has_layer, &is_probe);
+    if (status >= 0)
+        return status;
+    if (is_probe)
+        return probe(&request);
+    if (!has_layer && argc > 1) {
+        dwb_log(DWB_LOG_ERROR, "these flags need --layer or --probe (see --help)");
+        return EXIT_BAD_REQUEST;
+    }
+    if (!has_layer)
+        status = read_request(diags, &request);
+    return status > 0 ? status : measure(&request, start_ns);
+}
