@@ -312,7 +312,7 @@ int dwb_cli_parse(const struct dwb_verb *verb, int argc, char **argv, struct dwb
     }
     *ret_done = false;
     opterr = 0;
-    optind = 1;
+    optind = 0; /* glibc: forget all of an earlier call */
     while ((value = getopt_long(argc, argv, letters, longs, NULL)) != -1) {
         if (value == 'h') {
             print_help(verb);
@@ -326,7 +326,11 @@ int dwb_cli_parse(const struct dwb_verb *verb, int argc, char **argv, struct dwb
         if (value == '?') { /* optopt: the letter, or the number of a flag that takes no value */
             char letter[3] = {'-', (char)optopt, '\0'};
 
-            return unknown_option(verb, optopt > 0 && optopt < 256 ? letter : argv[optind - 1]);
+            if (optopt >= 256 || (optopt > 0 && strchr(letters, optopt))) {
+                dwb_say("%s: option %s takes no value", verb->name, argv[optind - 1]);
+                return DWB_EXIT_USAGE;
+            }
+            return unknown_option(verb, optopt > 0 ? letter : argv[optind - 1]);
         }
         r = take_option(value, optarg, &cli);
         if (r != DWB_EXIT_OK)

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define BAR_MAX       30
-#define PLAIN_STEP    0.1
+#define PLAIN_STEPS   10
 #define PLAIN_STEP_NS UINT64_C(10000000000)
 
 void dwb_progress_init(struct dwb_progress_bar *bar, FILE *out, int fd, bool quiet)
@@ -61,6 +61,12 @@ static void draw(struct dwb_progress_bar *bar, uint64_t now_ns)
     bar->drawn = true;
 }
 
+/* Tenths that are full; -1 before the first line. */
+static int steps_of(double fraction)
+{
+    return fraction < 0 ? -1 : (int)(fraction * PLAIN_STEPS + 1e-9);
+}
+
 void dwb_progress_update(struct dwb_progress_bar *bar, uint64_t now_ns)
 {
     char text[192];
@@ -76,10 +82,9 @@ void dwb_progress_update(struct dwb_progress_bar *bar, uint64_t now_ns)
         draw(bar, now_ns);
         return;
     }
-    if (bar->fraction < bar->printed_fraction + PLAIN_STEP &&
-        now_ns - bar->printed_ns < PLAIN_STEP_NS)
-        return;
-    if (bar->fraction <= bar->printed_fraction)
+    if (bar->fraction <= bar->printed_fraction ||
+        (steps_of(bar->fraction) == steps_of(bar->printed_fraction) &&
+         now_ns - bar->printed_ns < PLAIN_STEP_NS))
         return;
     bar->printed_fraction = bar->fraction;
     bar->printed_ns = now_ns;

@@ -116,13 +116,20 @@ static void add_rates(struct view *view, const struct dwb_report_figures *operat
     add(view, DWB_STYLE_PLAIN, text);
 }
 
-static void note_rates(struct view *view, const struct dwb_report_figures *operations)
+/* What has no column of its own in this layout, in one line; NULL = no shape. */
+static void note_below(struct view *view, const char *shape,
+                       const struct dwb_report_figures *operations)
 {
-    static const char *const names[] = {"standard", "depthwise", "pointwise"};
-    char text[256] = "GFLOP/s (% of peak): ", cell[24], share[24];
-    size_t n = strlen(text);
+    static const char *const names[] = {"std", "dw", "pw"};
+    char text[256] = "", cell[24], share[24];
+    size_t n = 0;
 
-    for (size_t k = 0; k < 3; k++)
+    if (view->layout < LAYOUT_RATES_BELOW)
+        return;
+    if (view->layout >= LAYOUT_SHAPE_BELOW && shape)
+        n += (size_t)snprintf(text, sizeof(text), "%s; ", shape);
+    n += (size_t)snprintf(text + n, sizeof(text) - n, "GFLOP/s (%% of peak): ");
+    for (size_t k = 0; k < 3 && n < sizeof(text); k++)
         n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s %s (%s)", k ? ", " : "", names[k],
                               rate(operations[k].gflops, 0, cell, sizeof(cell)),
                               percent(operations[k].percent_of_peak, 0, share, sizeof(share)));
@@ -191,16 +198,17 @@ static void add_row(struct view *view, const struct dwb_report_row *row)
                                ? DWB_STYLE_BAD
                            : strcmp(verdict, "stable") == 0 ? DWB_STYLE_GOOD
                                                             : DWB_STYLE_WARNING;
-    char shape[96];
+    char shape[96], theory[32] = "-", name[DWB_TABLE_CELL_MAX];
 
     format_shape(row, shape, sizeof(shape));
-    add(view, DWB_STYLE_BOLD, row->name);
+    snprintf(name, sizeof(name), row->repeat > 1 ? "%.60s x%" PRIu64 : "%.60s", row->name,
+             row->repeat);
+    add(view, DWB_STYLE_BOLD, name);
     if (view->layout < LAYOUT_SHAPE_BELOW)
         add(view, DWB_STYLE_PLAIN, shape);
     add_time(view, row->operations[DWB_REPORT_STANDARD].floor_ns);
     add_time(view, row->operations[DWB_REPORT_SEPARABLE].floor_ns);
     add_ratio(view, row->ratio, row->ratio_low, row->ratio_high);
-    char theory[32] = "-";
     if (isfinite(row->theory))
         snprintf(theory, sizeof(theory), "%.4f", row->theory);
     add(view, DWB_STYLE_PLAIN, theory);
@@ -208,10 +216,7 @@ static void add_row(struct view *view, const struct dwb_report_row *row)
     if (view->layout < LAYOUT_RATES_BELOW)
         add_rates(view, row->operations);
     add(view, style, verdict);
-    if (view->layout >= LAYOUT_SHAPE_BELOW)
-        note(view, shape);
-    if (view->layout >= LAYOUT_RATES_BELOW)
-        note_rates(view, row->operations);
+    note_below(view, shape, row->operations);
     if (row->why)
         note(view, row->why);
     note_reasons(view, row);
@@ -242,8 +247,7 @@ static void add_totals(struct view *view)
     if (view->layout < LAYOUT_RATES_BELOW)
         add_rates(view, rates);
     add(view, DWB_STYLE_PLAIN, "");
-    if (view->layout >= LAYOUT_RATES_BELOW)
-        note_rates(view, rates);
+    note_below(view, NULL, rates);
     if (totals.n_layers > view->report->n_rows) {
         snprintf(text, sizeof(text), "%zu distinct layers, each times its repeat in the network",
                  view->report->n_rows);

@@ -97,18 +97,19 @@ size_t dwb_table_width(const struct dwb_table *table, unsigned gap)
     return width;
 }
 
+/* `last`: nothing follows in this row, so no blanks are needed after the text. */
 static void print_cell(const struct dwb_table *table, const struct cell *cell, size_t column,
-                       size_t width, const struct dwb_terminal *terminal, FILE *out)
+                       size_t width, bool last, const struct dwb_terminal *terminal, FILE *out)
 {
     static const char *const codes[] = {"", "\033[1m", "\033[32m", "\033[33m", "\033[31m"};
     size_t padding = width - dwb_terminal_width(cell->text);
-    bool right = (table->right_aligned >> column) & 1, last = column + 1 == table->n_columns;
+    bool right = (table->right_aligned >> column) & 1;
     bool styled = terminal->colour && cell->style != DWB_STYLE_PLAIN && cell->text[0];
 
     if (right)
         fprintf(out, "%*s", (int)padding, "");
     fprintf(out, "%s%s%s", styled ? codes[cell->style] : "", cell->text, styled ? "\033[0m" : "");
-    if (!right && !last) /* no blanks at the end of a line */
+    if (!right && !last)
         fprintf(out, "%*s", (int)padding, "");
 }
 
@@ -131,10 +132,15 @@ void dwb_table_print(const struct dwb_table *table, const struct dwb_terminal *t
     for (size_t column = 0; column < table->n_columns; column++)
         widths[column] = column_width(table, column);
     for (size_t row = 0; row + table->n_columns <= table->n_cells; row += table->n_columns) {
-        for (size_t column = 0; column < table->n_columns; column++) {
+        size_t n_used = table->n_columns;
+
+        while (n_used > 1 && !table->cells[row + n_used - 1].text[0])
+            n_used--;
+        for (size_t column = 0; column < n_used; column++) {
             if (column)
                 fprintf(out, "%*s", (int)gap, "");
-            print_cell(table, &table->cells[row + column], column, widths[column], terminal, out);
+            print_cell(table, &table->cells[row + column], column, widths[column],
+                       column + 1 == n_used, terminal, out);
         }
         fputc('\n', out);
         if (table->cells[row].note)
