@@ -50,6 +50,7 @@ struct dwb_http_exchange {
     struct MHD_Connection *connection; /* NULL once it is completed */
     const char *method;
     char *path;
+    uid_t uid; /* a late answer may outlive the peer */
     const char *route;
     enum dwb_http_refusal refusal;
     struct buffer body; /* of the request, later of the stream */
@@ -312,6 +313,7 @@ static struct dwb_http_exchange *new_exchange(struct dwb_http *http, struct MHD_
     }
     exchange->http = http;
     exchange->peer = peer;
+    exchange->uid = peer->uid;
     peer->exchange = exchange;
     exchange->connection = handle;
     exchange->method = method;
@@ -435,7 +437,7 @@ const char *dwb_http_body(const struct dwb_http_exchange *exchange, size_t *ret_
 
 uid_t dwb_http_uid(const struct dwb_http_exchange *exchange)
 {
-    return exchange->peer->uid;
+    return exchange->uid;
 }
 
 enum dwb_http_refusal dwb_http_refusal(const struct dwb_http_exchange *exchange)

@@ -1,0 +1,232 @@
+#include "daemon/api_jobs.h"
+
+/*
+ * POST /v1/jobs. In this order: is it a document, is it within the limits, is it a repeat of an
+ * earlier call, is there room, is it durable. Only then 202.
+ */
+
+#include "common/cleanup.h"
+#include "daemon/estimate.h"
+#include "daemon/problem.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct submit {
+    struct dwb_api *api;
+    struct dwb_http_exchange *exchange;
+    struct dwb_spec *spec;
+    char *canonical; /* text of the spec */
+    char *key;       /* NULL = none */
+};
+
+static void free_submit(struct submit *submit)
+{
+    if (!submit)
+        return;
+    dwb_spec_free(submit->spec);
+    free(submit->canonical);
+    free(submit->key);
+    free(submit);
+}
+
+static void free_submitp(struct submit **submit)
+{
+    free_submit(*submit);
+}
+
+static void reply_accepted(struct submit *submit, const char *id, bool replayed)
+{
+    char location[80];
+
+    snprintf(location, sizeof(location), "/v1/jobs/%s", id);
+    dwb_http_add_header(submit->exchange, "Location", location);
+    if (replayed)
+        dwb_http_add_header(submit->exchange, "Idempotency-Replayed", "true");
+    dwb_api_jobs_reply_job(submit->api, submit->exchange, 202, id);
+}
+
+static int compare_spec(const struct dwb_job_row *row, void *userdata)
+{
+    return strcmp(row->spec, ((struct submit *)userdata)->canonical) == 0 ? 0 : -EEXIST;
+}
+
+/* Answers when the key is known. */
+static bool reply_known_key(struct submit *submit)
+{
+    char id[DWB_JOB_ID_MAX];
+
+    if (!submit->key || dwb_store_find_key(submit->api->store, dwb_http_uid(submit->exchange),
+                                           submit->key, id, sizeof(id)) < 0)
+        return false;
+    if (dwb_store_get_job(submit->api->store, id, compare_spec, submit) == 0)
+        reply_accepted(submit, id, true);
+    else
+        dwb_problem_reply(submit->exchange, 422, "key_reused",
+                          "this Idempotency-Key came with another document before");
+    return true;
+}
+
+static void reply_refused(struct submit *submit, int result)
+{
+    struct dwb_http_exchange *exchange = submit->exchange;
+
+    switch (result) {
+    case DWB_JOBS_E_DRAINING:
+        dwb_problem_retry(exchange, 503, "draining", 5, "the daemon is going down");
+        return;
+    case DWB_JOBS_E_QUOTA:
+        dwb_problem_retry(exchange, 429, "quota_jobs", 10, "too many queued jobs of this user");
+        return;
+    case DWB_JOBS_E_FULL:
+        dwb_problem_retry(exchange, 429, "queue_full", 10, "the queue is full");
+        return;
+    case -ENOSPC:
+        dwb_problem_reply(exchange, 507, "store_full", "no space left for the job");
+        return;
+    case -ENOMEM:
+        dwb_problem_reply(exchange, 500, "internal", "no memory");
+        return;
+    default:
+        dwb_problem_reply(exchange, 503, "store_failed", "the job cannot be stored: %s",
+                          strerror(result < 0 ? -result : EIO));
+    }
+}
+
+static void on_submitted(int result, const char *id, void *userdata)
+{
+    struct submit *submit = userdata;
+
+    if (result == 0)
+        reply_accepted(submit, id, false);
+    else if (result != -EEXIST || !reply_known_key(submit)) /* EEXIST: two calls raced */
+        reply_refused(submit, result);
+    free_submit(submit);
+}
+
+/* ---- checks; each returns false when it has answered ---- */
+
+static bool check_document(struct submit *submit)
+{
+    DWB_CLEANUP(dwb_diags_freep) struct dwb_diags *diags = dwb_diags_new();
+    size_t length;
+    const char *body = dwb_http_body(submit->exchange, &length);
+
+    int r = diags ? dwb_spec_parse(body, length, diags, &submit->spec) : -ENOMEM;
+    if (r == 0)
+        return true;
+    if (r != -EINVAL) {
+        reply_refused(submit, r);
+        return false;
+    }
+    size_t n = diags->n + diags->n_dropped;
+    dwb_problem_reply_with(submit->exchange, 400, "invalid_document",
+                           json_pack("{s:o}", "errors", dwb_diags_to_json(diags)),
+                           "%zu finding%s in the document", n, n == 1 ? "" : "s");
+    return false;
+}
+
+static json_t *limit_members(const struct dwb_spec *spec, size_t layer, uint64_t needed,
+                             uint64_t limit, const char *message)
+{
+    return json_pack("{s:I, s:I, s:[{s:i, s:i, s:s, s:s, s:s}]}", "needed", (json_int_t)needed,
+                     "limit", (json_int_t)limit, "errors", "line", 0, "column", 0, "field",
+                     spec->layers[layer].name, "value", "", "message", message);
+}
+
+static bool check_limits(struct submit *submit)
+{
+    const struct dwb_api *api = submit->api;
+    const struct dwb_spec *spec = submit->spec;
+    struct dwb_estimate estimate = {0};
+
+    int r = dwb_estimate_of(spec, &estimate);
+    if (r < 0)
+        estimate.memory_bytes = INT64_MAX;
+    if (estimate.memory_bytes > api->memory_bytes_max) {
+        dwb_problem_reply_with(submit->exchange, 422, "too_much_memory",
+                               limit_members(spec, estimate.memory_layer, estimate.memory_bytes,
+                                             api->memory_bytes_max,
+                                             "needs more memory than the limit"),
+                               "layer %s needs %llu MiB, the limit is %llu MiB",
+                               spec->layers[estimate.memory_layer].name,
+                               (unsigned long long)(estimate.memory_bytes >> 20),
+                               (unsigned long long)(api->memory_bytes_max >> 20));
+        return false;
+    }
+    if (estimate.time_ns > api->config->job_time_ns) {
+        dwb_problem_reply_with(submit->exchange, 422, "too_much_time",
+                               limit_members(spec, estimate.time_layer, estimate.time_ns,
+                                             api->config->job_time_ns, "takes most of the time"),
+                               "the job may take %.0f s, the limit is %.0f s",
+                               (double)estimate.time_ns / 1e9,
+                               (double)api->config->job_time_ns / 1e9);
+        return false;
+    }
+    return true;
+}
+
+static bool check_key(struct submit *submit)
+{
+    const char *key = dwb_http_header(submit->exchange, "Idempotency-Key");
+    size_t length = key ? strlen(key) : 0;
+
+    if (!key)
+        return true;
+    bool visible = length > 0 && length < DWB_IDEMPOTENCY_KEY_MAX;
+    for (size_t i = 0; i < length; i++)
+        visible &= key[i] > ' ' && key[i] < 0x7f;
+    if (!visible) {
+        dwb_problem_reply(submit->exchange, 400, "invalid_header",
+                          "Idempotency-Key must be 1 to %d visible ASCII characters",
+                          DWB_IDEMPOTENCY_KEY_MAX - 1);
+        return false;
+    }
+    submit->key = strdup(key);
+    if (!submit->key)
+        reply_refused(submit, -ENOMEM);
+    return submit->key != NULL;
+}
+
+static bool make_canonical(struct submit *submit)
+{
+    json_t *document = dwb_spec_to_json(submit->spec);
+
+    submit->canonical = document ? json_dumps(document, JSON_COMPACT) : NULL;
+    json_decref(document);
+    if (!submit->canonical)
+        reply_refused(submit, -ENOMEM);
+    return submit->canonical != NULL;
+}
+
+void dwb_api_jobs_submit(struct dwb_api *api, struct dwb_http_exchange *exchange)
+{
+    DWB_CLEANUP(free_submitp) struct submit *submit = calloc(1, sizeof(*submit));
+
+    if (!submit) {
+        dwb_problem_reply(exchange, 500, "internal", "no memory");
+        return;
+    }
+    submit->api = api;
+    submit->exchange = exchange;
+    if (api->draining) {
+        reply_refused(submit, DWB_JOBS_E_DRAINING);
+        return;
+    }
+    if (!check_document(submit) || !check_limits(submit) || !check_key(submit) ||
+        !make_canonical(submit) || reply_known_key(submit))
+        return;
+    struct dwb_jobs_submission submission = {
+        .name = submit->spec->name,
+        .spec = submit->canonical,
+        .uid = dwb_http_uid(exchange),
+        .idempotency_key = submit->key,
+    };
+    int r = dwb_jobs_submit(api->jobs, &submission, on_submitted, submit);
+    if (r != 0) {
+        reply_refused(submit, r);
+        return;
+    }
+    (void)dwb_steal(submit); /* on_submitted frees it */
+}
