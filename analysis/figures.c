@@ -197,6 +197,8 @@ static void judge_reproduced(struct dwb_figures *figures, enum dwb_operation ope
     if (op->series.n_values == 0 || op->n_reproduced >= DWB_FIGURES_REPRODUCED_MIN)
         return;
     worsen(figures, DWB_VERDICT_UNSTABLE);
+    if (figures->ratio.n_processes < DWB_STATS_PROCESSES_MIN)
+        return; /* too few processes: that is said of the interval already */
     add_reason(figures, "the %s floor was reproduced within %.0f %% by %zu process%s, not by %d",
                dwb_operation_name(operation), DWB_FIGURES_REPRODUCED * 100, op->n_reproduced,
                op->n_reproduced == 1 ? "" : "es", DWB_FIGURES_REPRODUCED_MIN);

@@ -32,7 +32,7 @@ struct synthetic synthetic_quiet(void)
     struct synthetic s = {
         .layer = {"dws3", 3, 56, 128, 128, 1, DWB_PADDING_SAME, 1},
         .cache = DWB_CACHE_WARM,
-        .call_ns = {4e6, 0.2e6, 0.45e6, 0.65e6, 1e5},
+        .call_ns = {8e6, 0.2e6, 0.95e6, 1.15e6, 1e5},
         .peak_gflops = 120,
         .gbps = 60,
         .n_blocks = 15,

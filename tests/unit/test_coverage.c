@@ -16,14 +16,13 @@
 #include <string.h>
 
 #define N_TRUTH 4001
-#define RATIO   (0.65e6 / 4e6)
 
 static int n_trials = 150; /* argv[1]: more of them, for figures to publish */
 
 struct machine {
     const char *name;
     void (*set)(struct synthetic *synthetic);
-    bool symmetric;    /* truth is RATIO */
+    bool symmetric;    /* truth is SYNTHETIC_RATIO */
     double width_most; /* median half-width with 10 processes and one layer */
 };
 
@@ -79,7 +78,7 @@ static double truth_of(const struct machine *machine, const struct synthetic *s)
     uint64_t state = 99;
 
     if (machine->symmetric)
-        return RATIO;
+        return SYNTHETIC_RATIO;
     for (size_t i = 0; i < N_TRUTH; i++) {
         struct dwb_record *record = synthetic_record(s, 0, &state);
         bool disturbed = false;
@@ -179,7 +178,8 @@ START_TEST(test_coverage_with_stopping)
     int missed = 0, n_stopped = 0;
 
     s.peak_gflops = 0;
-    s.process_noise[SYNTHETIC_STANDARD] = s.process_noise[SYNTHETIC_SEPARABLE] = 0.0015;
+    s.process_noise[SYNTHETIC_STANDARD] = s.process_noise[SYNTHETIC_SEPARABLE] =
+        0.0025; /* stops late, or not at all */
     struct dwb_spec *spec = synthetic_spec(&s);
     for (int trial = 0; trial < n_trials; trial++) {
         struct dwb_ratio_figures ratio;
@@ -188,12 +188,13 @@ START_TEST(test_coverage_with_stopping)
         for (ratio = measure(spec, records, n); n < 20 && ratio.half_width > 0.005;)
             ratio = measure(spec, records, ++n);
         n_stopped += ratio.half_width <= 0.005;
-        missed += RATIO < ratio.ci_low || RATIO > ratio.ci_high;
+        missed += SYNTHETIC_RATIO < ratio.ci_low || SYNTHETIC_RATIO > ratio.ci_high;
         synthetic_free(records, 20);
     }
     printf("stopping at 0.5 %%: missed %d of %d, stopped %d\n", missed, n_trials, n_stopped);
     ck_assert_msg(missed <= no_surprise(0.01), "%d misses", missed);
-    ck_assert_int_gt(n_stopped, n_trials / 2);
+    ck_assert_int_gt(n_stopped, n_trials / 10);
+    ck_assert_int_lt(n_stopped, n_trials);
     dwb_spec_free(spec);
 }
 END_TEST
