@@ -21,34 +21,39 @@ typedef int32_t probe_bits __attribute__((vector_size(sizeof(vec))));
 #define PROBE_OPAQUE(v_) __asm__("" : "+m"(v_))
 #endif
 
-static inline __attribute__((always_inline)) float probe_fma(uint64_t n_rounds, const int n_chains)
-{
-    static const float addend[VL] = {0x1p-20f, 0x1p-21f, 0x1p-22f, 0x1p-23f};
-    vec acc[32], v = vec_load(addend), w = v;
-    float lanes[VL], sum = 0;
+/* Every chain by name, so that each is a register whatever the compiler thinks of unrolling. */
+#define PROBE_10(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9)
+#define PROBE_12(X) PROBE_10(X) X(10) X(11)
+#define PROBE_24(X)                                                                                \
+    PROBE_12(X)                                                                                    \
+    X(12) X(13) X(14) X(15) X(16) X(17) X(18) X(19) X(20) X(21) X(22) X(23)
 
-    PROBE_OPAQUE(v);
-    PROBE_OPAQUE(w);
-    PROBE_UNROLL
-    for (int i = 0; i < n_chains; i++) {
-        acc[i] = vec_zero();
-        PROBE_OPAQUE(acc[i]);
+#define PROBE_CHAIN_OPEN(i_)                                                                       \
+    vec chain_##i_ = vec_zero();                                                                   \
+    PROBE_OPAQUE(chain_##i_);
+#define PROBE_CHAIN_STEP(i_)                                                                       \
+    chain_##i_ = vec_fma_vec(chain_##i_, v, w);                                                    \
+    PROBE_OPAQUE(chain_##i_);
+#define PROBE_CHAIN_CLOSE(i_) all += chain_##i_;
+
+#define PROBE_FMA(isa_, each_)                                                                     \
+    float dwb_fma_peak_##isa_(uint64_t n_rounds)                                                   \
+    {                                                                                              \
+        static const float values[VL] = {0x1p-20f, 0x1p-21f, 0x1p-22f, 0x1p-23f};                  \
+        vec v = vec_load(values), w = v, all = vec_zero();                                         \
+        float lanes[VL], sum = 0;                                                                  \
+        PROBE_OPAQUE(v);                                                                           \
+        PROBE_OPAQUE(w);                                                                           \
+        each_(PROBE_CHAIN_OPEN);                                                                   \
+        while (n_rounds--) {                                                                       \
+            each_(PROBE_CHAIN_STEP);                                                               \
+        }                                                                                          \
+        each_(PROBE_CHAIN_CLOSE);                                                                  \
+        vec_store(lanes, all);                                                                     \
+        for (int i = 0; i < VL; i++)                                                               \
+            sum += lanes[i];                                                                       \
+        return sum;                                                                                \
     }
-    while (n_rounds--) {
-        PROBE_UNROLL
-        for (int i = 0; i < n_chains; i++) {
-            acc[i] = vec_fma_vec(acc[i], v, w);
-            PROBE_OPAQUE(acc[i]);
-        }
-    }
-    PROBE_UNROLL
-    for (int i = 1; i < n_chains; i++)
-        acc[0] += acc[i];
-    vec_store(lanes, acc[0]);
-    for (int i = 0; i < VL; i++)
-        sum += lanes[i];
-    return sum;
-}
 
 /* Bitwise, so that the arithmetic does not take the ports that the loads of the kernels share. */
 static inline __attribute__((always_inline)) float probe_read(const float *a, size_t n)
@@ -92,10 +97,7 @@ static inline __attribute__((always_inline)) void probe_triad(float *a, const fl
 
 #define PROBES(isa_, chains_)                                                                      \
     const uint64_t dwb_fma_peak_macs_##isa_ = (uint64_t)(chains_)*VL;                              \
-    float dwb_fma_peak_##isa_(uint64_t n_rounds)                                                   \
-    {                                                                                              \
-        return probe_fma(n_rounds, chains_);                                                       \
-    }                                                                                              \
+    PROBE_FMA(isa_, PROBE_##chains_)                                                               \
     float dwb_read_##isa_(const float *a, size_t n)                                                \
     {                                                                                              \
         return probe_read(a, n);                                                                   \

@@ -53,11 +53,13 @@ struct rows {
     int64_t ky, ky_end;
 };
 
-/* One tile: the same columns of one row, or of two neighbouring rows. */
+/* One tile: the same columns of one row, or of two neighbouring rows; or a run of equal ones. */
 struct place {
     int64_t y, x;
     int64_t n_rows, n_columns;
-    bool started; /* its outputs hold something of this call already */
+    int64_t n_tiles; /* side by side; more than one only where no tap is on padding */
+    bool inner;      /* no tap of its columns is on padding */
+    bool started;    /* its outputs hold something of this call already */
 };
 
 static bool is_aliased(const struct dwb_conv *conv)
@@ -102,24 +104,24 @@ void dwb_tile_pack(const struct dwb_tile_family *family, const struct dwb_conv *
 static void zero_place(const struct nest *nest, const struct place *place)
 {
     for (int64_t y = place->y; y < place->y + place->n_rows; y++)
-        for (int64_t x = place->x; x < place->x + place->n_columns; x++)
+        for (int64_t x = place->x; x < place->x + place->n_tiles * place->n_columns; x++)
             memset(nest->output + (y * nest->out_columns + x) * nest->n_count + nest->channel, 0,
                    (size_t)nest->n_channels * sizeof(float));
 }
 
-/* Taps ky of [ky, ky_end) and steps of [step, step_end) for columns [lo, hi) of rows [y, y_end). */
-static void call_tile(struct nest *nest, struct place *place, struct rows rows, int64_t step,
-                      int64_t step_end, int64_t lo, int64_t hi)
+/* Steps [step, step_end), which begin in tap kx, for the columns [lo, hi) of a tile. */
+static void call_tile(struct nest *nest, struct place *place, struct rows rows, int64_t kx,
+                      int64_t step, int64_t step_end, int64_t lo, int64_t hi)
 {
     const bool pair = rows.y_end - rows.y == 2;
     const bool whole = rows.y_end - rows.y == place->n_rows && hi - lo == place->n_columns;
     const int64_t n_pixels = (hi - lo) * (rows.y_end - rows.y), half = (n_pixels + 1) / 2;
     const int64_t steps = nest->kernel_size * nest->m_count;
     const int64_t in_step = nest->stride * nest->in_pixel;
-    const int64_t x = place->x + lo, kx = step / nest->m_count, m = step % nest->m_count;
-    const float *input = nest->input +
-                         (rows.y * nest->stride + rows.ky - nest->pad) * nest->in_row +
-                         (x * nest->stride + kx - nest->pad) * nest->in_pixel + m;
+    const int64_t x = place->x + lo;
+    const float *input =
+        nest->input + (rows.y * nest->stride + rows.ky - nest->pad) * nest->in_row +
+        (x * nest->stride + kx - nest->pad) * nest->in_pixel + step - kx * nest->m_count;
     float *output = nest->output + (rows.y * nest->out_columns + x) * nest->n_count + nest->channel;
 
     if (!place->started && !whole)
@@ -132,7 +134,11 @@ static void call_tile(struct nest *nest, struct place *place, struct rows rows, 
         .output_step = nest->n_count,
         .weights = nest->weights + (rows.ky * steps + step) * nest->line,
         .weights_row = steps * nest->line,
-        .prefetch = nest->prefetch < nest->prefetch_end ? nest->prefetch : nest->weights,
+        .prefetch = nest->prefetch,
+        .prefetch_end = nest->prefetch_end,
+        .input_advance = place->n_columns * in_step,
+        .output_advance = place->n_columns * nest->n_count,
+        .n_tiles = (uint32_t)place->n_tiles,
         .n_rows = (uint32_t)(rows.ky_end - rows.ky),
         .length = (uint32_t)(step_end - step),
         .n_channels = (uint32_t)nest->n_channels,
@@ -140,7 +146,8 @@ static void call_tile(struct nest *nest, struct place *place, struct rows rows, 
     };
     nest->family->run[nest->n_vectors - 1][n_pixels](&tile);
     if (nest->prefetch < nest->prefetch_end)
-        nest->prefetch += (rows.ky_end - rows.ky) * (step_end - step) * LINE_FLOATS;
+        nest->prefetch +=
+            place->n_tiles * (rows.ky_end - rows.ky) * (step_end - step) * LINE_FLOATS;
     place->started = true;
 }
 
@@ -163,6 +170,11 @@ static void run_groups(struct nest *nest, struct place *place, struct rows rows,
 {
     const bool contiguous = nest->in_pixel == nest->m_count;
 
+    if (contiguous && place->inner) {
+        if (whole) /* kx does not matter: steps run through the taps without a gap */
+            call_tile(nest, place, rows, 0, nest->step_first, nest->step_end, 0, place->n_columns);
+        return;
+    }
     for (int64_t kx = 0, end; kx < nest->kernel_size; kx = end) {
         int64_t lo, hi;
 
@@ -176,7 +188,7 @@ static void run_groups(struct nest *nest, struct place *place, struct rows rows,
         const int64_t step = dwb_max_i64(kx * nest->m_count, nest->step_first);
         const int64_t step_end = dwb_min_i64(end * nest->m_count, nest->step_end);
         if (lo < hi && step < step_end && whole == (lo == 0 && hi == place->n_columns))
-            call_tile(nest, place, rows, step, step_end, lo, hi);
+            call_tile(nest, place, rows, kx, step, step_end, lo, hi);
     }
 }
 
@@ -226,10 +238,22 @@ static int64_t tiling_cost(int64_t n_columns, int64_t n_tiles, int64_t n_rows, i
     int64_t cost = 0;
 
     for (int64_t i = 0; i < n_tiles; i++) {
-        const int64_t n = (i + 1) * n_columns / n_tiles - i * n_columns / n_tiles;
+        const int64_t n = n_columns / n_tiles + (i < n_columns % n_tiles);
         cost += dwb_max_i64(n * n_rows * n_vectors, MIN_CHAINS) + CALL;
     }
     return cost;
+}
+
+/* How many of the next `n` tiles of the place's width run as one: those that meet no padding. */
+static int64_t run_length(const struct nest *nest, struct place *place, int64_t n)
+{
+    const int64_t step = nest->stride, first = place->x * step - nest->pad;
+    /* Of the row's columns, this many from the first on have all their taps on the input. */
+    const int64_t room = nest->in_columns - nest->kernel_size - first;
+    const int64_t fit = room < 0 ? 0 : (room / step + 1) / place->n_columns;
+
+    place->inner = first >= 0 && fit > 0;
+    return place->inner && nest->in_pixel == nest->m_count ? dwb_min_i64(n, fit) : 1;
 }
 
 /* All tiles of output rows [y, y_end), columns [x, x_end), for the panel and slice at work. */
@@ -244,10 +268,13 @@ static void run_tiles(struct nest *nest, int64_t y, int64_t y_end, int64_t x, in
     while (y < y_end) {
         const int64_t n_rows = pairs && y_end - y >= 2 ? 2 : 1;
         const int64_t n_tiles = n_rows == 2 ? n_paired : n_single;
-        for (int64_t i = 0; i < n_tiles; i++) {
-            struct place place = {.y = y, .x = x + i * n_columns / n_tiles, .n_rows = n_rows};
-            place.n_columns = x + (i + 1) * n_columns / n_tiles - place.x;
+        const int64_t width = n_columns / n_tiles, n_wider = n_columns % n_tiles;
+        struct place place = {.y = y, .x = x, .n_rows = n_rows};
+        for (int64_t i = 0; i < n_tiles; i += place.n_tiles) {
+            place.n_columns = width + (i < n_wider);
+            place.n_tiles = run_length(nest, &place, (i < n_wider ? n_wider : n_tiles) - i);
             run_place(nest, &place);
+            place.x += place.n_tiles * place.n_columns;
         }
         y += n_rows;
     }

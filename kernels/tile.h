@@ -13,6 +13,8 @@
  * Padding is skipped, not multiplied: the nest splits the taps of a tile at the border into groups
  * with the same valid pixels and calls a smaller tile for each, accumulating on the output.
  *
+ * A call runs `n_tiles` equal tiles one after the other: between two calls the multipliers idle.
+ *
  * The pixels come in two halves, each evenly spaced, so that a tile can cover one row or the same
  * columns of two rows (maps smaller than the tile).
  */
@@ -22,14 +24,18 @@
 #include <stddef.h>
 
 struct dwb_tile {
-    const float *input[2]; /* first pixel of each half, at the first tap and channel */
-    float *output[2];      /* first pixel of each half, at the first channel of the panel */
-    ptrdiff_t input_step;  /* floats from a pixel to the next of its half */
-    ptrdiff_t input_row;   /* floats from a row of taps to the next */
-    ptrdiff_t output_step; /* floats from a pixel to the next of its half */
-    const float *weights;  /* steps of n_vectors * VL floats */
-    ptrdiff_t weights_row; /* floats from a row of taps to the next */
-    const float *prefetch; /* one line a step is brought to L2 from here on; any address */
+    const float *input[2];     /* first pixel of each half, at the first tap and channel */
+    float *output[2];          /* first pixel of each half, at the first channel of the panel */
+    ptrdiff_t input_step;      /* floats from a pixel to the next of its half */
+    ptrdiff_t input_row;       /* floats from a row of taps to the next */
+    ptrdiff_t output_step;     /* floats from a pixel to the next of its half */
+    const float *weights;      /* steps of n_vectors * VL floats */
+    ptrdiff_t weights_row;     /* floats from a row of taps to the next */
+    const float *prefetch;     /* one line a step is brought to L2 from here on, */
+    const float *prefetch_end; /* about until here; any addresses */
+    ptrdiff_t input_advance;   /* floats from a tile to the next of the run */
+    ptrdiff_t output_advance;
+    uint32_t n_tiles; /* of the run: each as this one, further along the row */
     uint32_t n_rows;
     uint32_t length;
     uint32_t n_channels; /* of the panel that exist: the last vector may be partial */

@@ -18,21 +18,14 @@
 
 #define TILE_UNROLL _Pragma("GCC unroll 32")
 
-static inline __attribute__((always_inline)) void
-tile_open(const struct dwb_tile *tile, const int n0, const int n1, const int n_vectors, vec *acc)
-{
-    const uint32_t tail = tile->n_channels - (uint32_t)(n_vectors - 1) * VL;
+#define TILE_INLINE static inline __attribute__((always_inline))
 
-    if (!tile->accumulate) {
-        TILE_UNROLL
-        for (int i = 0; i < (n0 + n1) * n_vectors; i++)
-            acc[i] = vec_zero();
-        return;
-    }
+TILE_INLINE void tile_load(const char *low, const char *high, const ptrdiff_t step, const int n,
+                           const int n_vectors, const uint32_t tail, vec *acc)
+{
     TILE_UNROLL
-    for (int i = 0; i < n0 + n1; i++) {
-        const float *output = i < n0 ? tile->output[0] + i * tile->output_step
-                                     : tile->output[1] + (i - n0) * tile->output_step;
+    for (int i = 0; i < n; i++) {
+        const float *output = TILE_PIXEL(low, high, i);
         TILE_UNROLL
         for (int v = 0; v < n_vectors; v++)
             acc[i * n_vectors + v] = v < n_vectors - 1 || tail == VL
@@ -41,16 +34,12 @@ tile_open(const struct dwb_tile *tile, const int n0, const int n1, const int n_v
     }
 }
 
-static inline __attribute__((always_inline)) void tile_close(const struct dwb_tile *tile,
-                                                             const int n0, const int n1,
-                                                             const int n_vectors, const vec *acc)
+TILE_INLINE void tile_store(char *low, char *high, const ptrdiff_t step, const int n,
+                            const int n_vectors, const uint32_t tail, const vec *acc)
 {
-    const uint32_t tail = tile->n_channels - (uint32_t)(n_vectors - 1) * VL;
-
     TILE_UNROLL
-    for (int i = 0; i < n0 + n1; i++) {
-        float *output = i < n0 ? tile->output[0] + i * tile->output_step
-                               : tile->output[1] + (i - n0) * tile->output_step;
+    for (int i = 0; i < n; i++) {
+        float *output = (float *)TILE_PIXEL(low, high, i);
         TILE_UNROLL
         for (int v = 0; v < n_vectors; v++)
             if (v < n_vectors - 1 || tail == VL)
@@ -60,49 +49,87 @@ static inline __attribute__((always_inline)) void tile_close(const struct dwb_ti
     }
 }
 
-static inline __attribute__((always_inline)) void
-tile_body(const struct dwb_tile *tile, const int n0, const int n1, const int n_vectors)
+/* One row of taps: `length` steps from the inputs of the halves and the weights on. */
+TILE_INLINE const char *tile_row(const char *a0, const char *b0, ptrdiff_t step,
+                                 const float *weights, uint32_t length, const char *prefetch,
+                                 const int n0, const int n1, const int n_vectors, vec *acc)
 {
-    vec acc[DWB_TILE_PIXELS_MAX * DWB_TILE_VECTORS_MAX];
-    const char *prefetch = (const char *)tile->prefetch;
-    ptrdiff_t step = tile->input_step * (ptrdiff_t)sizeof(float);
+    const char *a4 = a0 + 4 * step, *b4 = b0 + 4 * step;
 
-    TILE_OPAQUE(step);
-    tile_open(tile, n0, n1, n_vectors, acc);
-    for (uint32_t row = 0; row < tile->n_rows; row++) {
-        const char *a0 = (const char *)(tile->input[0] + row * tile->input_row);
-        const char *b0 = (const char *)(tile->input[1] + row * tile->input_row);
-        const char *a4 = a0 + 4 * step, *b4 = b0 + 4 * step;
-        const float *weights = tile->weights + row * tile->weights_row;
+    for (; length; length--) {
+        vec w[DWB_TILE_VECTORS_MAX];
 
-        for (uint32_t left = tile->length; left; left--) {
-            vec w[DWB_TILE_VECTORS_MAX];
-
-            TILE_OPAQUE(a0);
-            TILE_OPAQUE(a4);
-            TILE_OPAQUE(b0);
-            TILE_OPAQUE(b4);
-            __builtin_prefetch(prefetch, 0, 2);
-            prefetch += 64;
+        TILE_OPAQUE(a0);
+        TILE_OPAQUE(a4);
+        TILE_OPAQUE(b0);
+        TILE_OPAQUE(b4);
+        __builtin_prefetch(prefetch, 0, 2);
+        prefetch += 64;
+        TILE_UNROLL
+        for (int v = 0; v < n_vectors; v++)
+            w[v] = vec_load(weights + v * VL);
+        weights += n_vectors * VL;
+        TILE_UNROLL
+        for (int i = 0; i < n0 + n1; i++) {
+            const bcast x = vec_bcast(
+                (const float *)(i < n0 ? TILE_PIXEL(a0, a4, i) : TILE_PIXEL(b0, b4, i - n0)));
             TILE_UNROLL
             for (int v = 0; v < n_vectors; v++)
-                w[v] = vec_load(weights + v * VL);
-            weights += n_vectors * VL;
-            TILE_UNROLL
-            for (int i = 0; i < n0 + n1; i++) {
-                const bcast x =
-                    vec_bcast(i < n0 ? TILE_PIXEL(a0, a4, i) : TILE_PIXEL(b0, b4, i - n0));
-                TILE_UNROLL
-                for (int v = 0; v < n_vectors; v++)
-                    acc[i * n_vectors + v] = vec_fma(acc[i * n_vectors + v], w[v], x);
-            }
-            a0 += sizeof(float);
-            a4 += sizeof(float);
-            b0 += sizeof(float);
-            b4 += sizeof(float);
+                acc[i * n_vectors + v] = vec_fma(acc[i * n_vectors + v], w[v], x);
         }
+        a0 += sizeof(float);
+        a4 += sizeof(float);
+        b0 += sizeof(float);
+        b4 += sizeof(float);
     }
-    tile_close(tile, n0, n1, n_vectors, acc);
+    return prefetch;
+}
+
+/* The fields are copied first: stores to the output could change them, for all the compiler knows.
+ */
+TILE_INLINE void tile_body(const struct dwb_tile *tile, const int n0, const int n1,
+                           const int n_vectors)
+{
+    const ptrdiff_t bytes = sizeof(float);
+    const char *in0 = (const char *)tile->input[0], *in1 = (const char *)tile->input[1];
+    char *out0 = (char *)tile->output[0], *out1 = (char *)tile->output[1];
+    const char *prefetch = (const char *)tile->prefetch;
+    const char *const prefetch_end = (const char *)tile->prefetch_end;
+    const ptrdiff_t input_row = tile->input_row * bytes, weights_row = tile->weights_row;
+    const ptrdiff_t input_advance = tile->input_advance * bytes;
+    const ptrdiff_t output_advance = tile->output_advance * bytes;
+    ptrdiff_t input_step = tile->input_step * bytes, output_step = tile->output_step * bytes;
+    const uint32_t tail = tile->n_channels - (uint32_t)(n_vectors - 1) * VL;
+    const uint32_t n_rows = tile->n_rows, length = tile->length;
+    const bool accumulate = tile->accumulate;
+
+    TILE_OPAQUE(input_step);
+    TILE_OPAQUE(output_step);
+    for (uint32_t left = tile->n_tiles; left; left--) {
+        char *out4 = out0 + 4 * output_step, *out5 = out1 + 4 * output_step;
+        vec acc[DWB_TILE_PIXELS_MAX * DWB_TILE_VECTORS_MAX];
+
+        if (accumulate) {
+            tile_load(out0, out4, output_step, n0, n_vectors, tail, acc);
+            tile_load(out1, out5, output_step, n1, n_vectors, tail, acc + n0 * n_vectors);
+        } else {
+            TILE_UNROLL
+            for (int i = 0; i < (n0 + n1) * n_vectors; i++)
+                acc[i] = vec_zero();
+        }
+        if (prefetch >= prefetch_end)
+            prefetch = (const char *)tile->weights;
+        for (uint32_t row = 0; row < n_rows; row++)
+            prefetch = tile_row(in0 + row * input_row, in1 + row * input_row, input_step,
+                                tile->weights + row * weights_row, length, prefetch, n0, n1,
+                                n_vectors, acc);
+        tile_store(out0, out4, output_step, n0, n_vectors, tail, acc);
+        tile_store(out1, out5, output_step, n1, n_vectors, tail, acc + n0 * n_vectors);
+        in0 += input_advance;
+        in1 += input_advance;
+        out0 += output_advance;
+        out1 += output_advance;
+    }
 }
 
 #define TILE(n0_, n1_, vectors_)                                                                   \
