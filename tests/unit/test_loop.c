@@ -327,14 +327,16 @@ START_TEST(test_remove_lets_go)
     int fds[2];
 
     signal(SIGPIPE, SIG_IGN);
-    fixture_pipe(fds);
-    seen.fd = fds[0];
-    fixture_watch(&seen, POLLIN);
-    ck_assert_int_eq(fixture_run_for(seen.loop, 5 * MS), 0); /* armed now */
-    dwb_loop_remove(seen.source);
-    close(fds[0]);
-    ck_assert_int_eq(write(fds[1], "x", 1), -1);
-    ck_assert_int_eq(errno, EPIPE);
+    for (int i = 0; i < 3; i++) { /* from the second on, the last one's late news is in the slot */
+        fixture_pipe(fds);
+        seen.fd = fds[0];
+        fixture_watch(&seen, POLLIN);
+        ck_assert_int_eq(fixture_run_for(seen.loop, 5 * MS), 0); /* armed now */
+        dwb_loop_remove(seen.source);
+        close(fds[0]);
+        ck_assert_int_eq(write(fds[1], "x", 1), -1);
+        ck_assert_int_eq(errno, EPIPE);
+    }
     dwb_loop_free(seen.loop);
 }
 END_TEST
