@@ -158,14 +158,14 @@ static int restore_result(const struct dwb_job_row *row, void *userdata)
     return 0;
 }
 
-/* The last ratios of the shipped suites, as an earlier daemon left them. A broken one is no reason
- * not to start. The list is newest first, and the newest is to win: so it is put last. */
 static int collect_id(const struct dwb_job_row *row, void *userdata)
 {
     json_array_append_new(userdata, json_string(row->id));
     return 0;
 }
 
+/* The last ratios of the shipped suites, as an earlier daemon left them. A broken one is no reason
+ * not to start. The list is newest first, and the newest is to win: so it is put last. */
 static void restore_ratios(struct daemon *daemon)
 {
     char directory[4096];

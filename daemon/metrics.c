@@ -274,12 +274,12 @@ static void render_layers(const struct dwb_metrics *metrics, const struct page *
     render_ratio(metrics, page, true, "dwbench_layer_ratio_measured");
     head(page, GAUGE, "dwbench_layer_ratio_theory", "", "What theory says: 1/N + 1/Dk^2.");
     render_ratio(metrics, page, false, "dwbench_layer_ratio_theory");
-    head(page, GAUGE, "dwbench_counter_available", "", "Whether this machine counts it.");
+    head(page, GAUGE, "dwbench_counters_available", "", "Whether this machine counts it.");
     json_array_foreach(view->counters, i, counter)
     {
         name = json_string_value(json_object_get(counter, "name"));
         if (name && i < 64)
-            one(page, "dwbench_counter_available", "counter", name,
+            one(page, "dwbench_counters_available", "counter", name,
                 json_is_string(json_object_get(counter, "source")));
     }
 }
