@@ -48,8 +48,9 @@ struct dwb_loop_source {
     int fd;
     uint32_t events;
     bool owns_fd;
-    bool is_watched;          /* false only while accepting pauses */
-    struct dwb_loop_source *pause; /* of an accept source: made beforehand, then descriptors are short */
+    bool is_watched; /* false only while accepting pauses */
+    struct dwb_loop_source
+        *pause; /* of an accept source: made beforehand, then descriptors are short */
     union {
         dwb_loop_poll_fn *poll;
         dwb_loop_accept_fn *accept;
@@ -61,7 +62,7 @@ struct dwb_loop_source {
 
 struct slot {
     struct dwb_loop_source *source; /* NULL = free */
-    uint32_t generation;       /* of the source, or of the next one; never 0 */
+    uint32_t generation;            /* of the source, or of the next one; never 0 */
 };
 
 struct dwb_loop {
@@ -238,11 +239,11 @@ static int add_idle_timer(struct dwb_loop *loop, dwb_loop_timer_fn *fn, void *us
 {
     dwb_cleanup_close int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     struct dwb_loop_source like = {.kind = SOURCE_TIMER,
-                              .fd = fd,
-                              .events = POLLIN,
-                              .owns_fd = true,
-                              .fn.timer = fn,
-                              .userdata = userdata};
+                                   .fd = fd,
+                                   .events = POLLIN,
+                                   .owns_fd = true,
+                                   .fn.timer = fn,
+                                   .userdata = userdata};
     int r;
 
     if (fd < 0)
@@ -312,10 +313,10 @@ int dwb_loop_add_accept(struct dwb_loop *loop, int listen_fd, dwb_loop_accept_fn
                         void *userdata, struct dwb_loop_source **ret_source)
 {
     struct dwb_loop_source like = {.kind = SOURCE_ACCEPT,
-                              .fd = listen_fd,
-                              .events = POLLIN,
-                              .fn.accept = fn,
-                              .userdata = userdata};
+                                   .fd = listen_fd,
+                                   .events = POLLIN,
+                                   .fn.accept = fn,
+                                   .userdata = userdata};
     struct dwb_loop_source *source;
     socklen_t length = sizeof(int);
     int is_listening = 0, flags, r;
@@ -383,11 +384,11 @@ int dwb_loop_add_signals(struct dwb_loop *loop, const sigset_t *set, dwb_loop_si
 {
     dwb_cleanup_close int fd = signalfd(-1, set, SFD_CLOEXEC | SFD_NONBLOCK);
     const struct dwb_loop_source like = {.kind = SOURCE_SIGNALS,
-                                    .fd = fd,
-                                    .events = POLLIN,
-                                    .owns_fd = true,
-                                    .fn.signal = fn,
-                                    .userdata = userdata};
+                                         .fd = fd,
+                                         .events = POLLIN,
+                                         .owns_fd = true,
+                                         .fn.signal = fn,
+                                         .userdata = userdata};
     struct dwb_loop_source *source;
     int r;
 
