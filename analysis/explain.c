@@ -123,17 +123,17 @@ static void add_bound(struct line *line, const struct dwb_figures *figures,
         return;
     number(rate, sizeof rate, bound.gflops);
     if (bound.by_bandwidth) {
-        add(line, bound.percent >= NEAR_BOUND ? "; held by %s bandwidth: its " : "; from %s its ",
-            bound.level);
+        add(line, "; %s bandwidth (", bound.level);
         add_bytes(line, bound.bytes);
-        add(line, " at %s GB/s allow %s, it reaches %.0f %% of that",
-            number(gbps, sizeof gbps, bound.gbps), rate, bound.percent);
+        add(line, " at %s GB/s) allows %s%s%.0f%%", number(gbps, sizeof gbps, bound.gbps), rate,
+            bound.percent >= NEAR_BOUND ? " and holds it there: it reaches " : ", it reaches ",
+            bound.percent);
     } else if (bound.percent >= NEAR_BOUND) {
-        add(line, "; held by the multiply-add peak: %.0f %% of %s", bound.percent, rate);
+        add(line, "; held by the FMA peak: %.0f%% of %s", bound.percent, rate);
     } else {
-        add(line, "; it reaches %.0f %% of the multiply-add peak %s", bound.percent, rate);
+        add(line, "; %.0f%% of the FMA peak %s", bound.percent, rate);
         if (bound.level)
-            add(line, ", %s bandwidth would allow that", bound.level);
+            add(line, ", which %s bandwidth allows", bound.level);
     }
 }
 
@@ -148,25 +148,23 @@ static void add_cause(struct line *line, const struct dwb_figures *figures,
     switch (cause) {
     case DWB_CAUSE_DEPTHWISE:
         add(line,
-            "the depthwise is %.1f %% of the multiply-adds and %.1f %% of the time, %s GFLOP/s "
-            "against the standard's %s",
+            "the depthwise is %.1f%% of the MACs and %.1f%% of the time, %s GFLOP/s (standard: %s)",
             explain->depthwise_mac_share * 100, explain->depthwise_time_share * 100,
             number(own, sizeof own, op_of(figures, DWB_OPERATION_DEPTHWISE)->gflops_executed),
             other);
         break;
     case DWB_CAUSE_POINTWISE:
-        add(line, "the pointwise runs at %s GFLOP/s against the standard's %s",
+        add(line, "the pointwise runs at %s GFLOP/s (standard: %s)",
             number(own, sizeof own, pointwise->gflops_executed), other);
         break;
     case DWB_CAUSE_PADDING:
         add(line,
-            "the standard skips the %.1f %% of its taps that fall on padding, the pointwise "
+            "the standard skips the %.1f%% of its taps that fall on padding, the pointwise "
             "has none to skip",
             100 * (1 - executed(standard) / (double)standard->subject->macs_nominal));
         break;
     default:
-        add(line,
-            "depthwise and pointwise together take %.1f %% %s than one by one (intermediate: ",
+        add(line, "depthwise and pointwise together take %.1f%% %s than one by one (intermediate: ",
             100 * fabs(explain->parts[DWB_CAUSE_COMPOSITION]) /
                 (op_of(figures, DWB_OPERATION_DEPTHWISE)->floor_ns + pointwise->floor_ns),
             explain->parts[DWB_CAUSE_COMPOSITION] > 0 ? "longer" : "less");
@@ -184,8 +182,7 @@ static void add_standard(struct line *line, const struct dwb_figures *figures)
     const struct dwb_operation_figures *standard = op_of(figures, DWB_OPERATION_STANDARD);
 
     if (!isnan(standard->percent_of_peak))
-        add(line, "; the standard itself reaches %.0f %% of the multiply-add peak",
-            standard->percent_of_peak);
+        add(line, "; the standard reaches %.0f%% of the FMA peak", standard->percent_of_peak);
 }
 
 static void add_why(struct line *line, const struct dwb_figures *figures,
@@ -219,7 +216,7 @@ void dwb_explain_text(const struct dwb_figures *figures, char *buffer, size_t si
         add(&line, "no ratio: %s", figures->ratio.reason);
         return;
     }
-    add(&line, "%.1f %% of the saving", figures->saving_delivered * 100);
+    add(&line, "%.1f%% of the saving", figures->saving_delivered * 100);
     if (dwb_explain_of(figures, &explain) < 0) {
         add(&line, "; depthwise and pointwise were not measured apart, so it cannot be said why");
     } else if (fabs(explain.saving - 1) <= AS_THEORY) {

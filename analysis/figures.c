@@ -199,7 +199,7 @@ static void judge_reproduced(struct dwb_figures *figures, enum dwb_operation ope
     worsen(figures, DWB_VERDICT_UNSTABLE);
     if (figures->ratio.n_processes < DWB_STATS_PROCESSES_MIN)
         return; /* too few processes: that is said of the interval already */
-    add_reason(figures, "the %s floor was reproduced within %.0f %% by %zu process%s, not by %d",
+    add_reason(figures, "the %s floor was reproduced within %.0f%% by %zu process%s, not by %d",
                dwb_operation_name(operation), DWB_FIGURES_REPRODUCED * 100, op->n_reproduced,
                op->n_reproduced == 1 ? "" : "es", DWB_FIGURES_REPRODUCED_MIN);
 }
@@ -218,12 +218,12 @@ static void judge_dropped(struct dwb_figures *figures)
         figures->dropped_share = (double)n_dropped / (double)(n_kept + n_dropped);
     if (figures->dropped_share > DWB_FIGURES_CONTAMINATED) {
         worsen(figures, DWB_VERDICT_CONTAMINATED);
-        add_reason(figures, "%.0f %% of the samples were dropped: the machine was busy",
+        add_reason(figures, "%.0f%% of the samples were dropped: the machine was busy",
                    figures->dropped_share * 100);
     }
     if (figures->n_disturbed)
         add_reason(figures,
-                   "%zu of %zu processes were dropped: the canary ran over %.0f %% slow in them",
+                   "%zu of %zu processes were dropped: the canary ran over %.0f%% slow in them",
                    figures->n_disturbed, figures->input.n_records, DWB_SERIES_CANARY_MARGIN * 100);
 }
 
@@ -248,7 +248,7 @@ static void judge(struct dwb_figures *figures)
     }
     figures->precision_reached = ratio->half_width <= precision;
     if (isfinite(ratio->half_width) && !figures->precision_reached)
-        add_reason(figures, "not resolved: the ratio is known to ±%.2f %%, ±%.2f %% was asked for",
+        add_reason(figures, "not resolved: the ratio is known to ±%.2f%%, ±%.2f%% was asked for",
                    ratio->half_width * 100, precision * 100);
 }
 

@@ -333,7 +333,7 @@ START_TEST(test_unstable)
                     job.records[i]->samples[k].wall_ns * (105 + i) / 100;
     json_t *document = build(&job, "unstable"), *entry = at(document, "results.0");
     ck_assert_str_eq(text(entry, "verdict"), "unstable");
-    ck_assert(has_reason(entry, "the separable floor was reproduced within 1 % by 2 processes"));
+    ck_assert(has_reason(entry, "the separable floor was reproduced within 1% by 2 processes"));
     ck_assert(!has_reason(entry, "the standard floor"));
     ck_assert(has_reason(entry, "not resolved"));
     ck_assert(json_is_false(at(entry, "precision_reached")));

@@ -1,0 +1,111 @@
+#!/usr/bin/python3
+"""Validates the documents of test_result against docs/result.schema.json.
+
+check_result_schema.py SCHEMA TEST_RESULT. Every document must pass, and every document that is then
+damaged on purpose must fail: a schema that takes anything would be no schema. Exit 77 = skipped.
+"""
+
+import copy
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+try:
+    import jsonschema
+except ImportError:
+    print("skipped: python3-jsonschema is not installed")
+    sys.exit(77)
+
+
+def drop(path):
+    def damage(document):
+        *parents, key = path
+        for step in parents:
+            document = document[step]
+        del document[key]
+
+    return damage
+
+
+def put(path, value):
+    def damage(document):
+        *parents, key = path
+        for step in parents:
+            document = document[step]
+        document[key] = value
+
+    return damage
+
+
+ENTRY = ("results", 0)
+STANDARD = ENTRY + ("operations", "standard")
+CYCLES = STANDARD + ("counters", "cycles")
+DAMAGES = [
+    put(("schema",), "dwbench.result/2"),
+    put(("results",), []),
+    put(("surplus",), 1),
+    drop(("environment",)),
+    drop(("theory_ratio",)),
+    drop(("job", "options")),
+    drop(ENTRY + ("ratio",)),
+    put(ENTRY + ("verdict",), "good"),
+    put(ENTRY + ("verdict",), "unstable"),
+    put(ENTRY + ("why",), ""),
+    put(ENTRY + ("threads",), 2),
+    put(ENTRY + ("dropped_share",), 1.5),
+    put(ENTRY + ("layer", "N"), 0),
+    put(ENTRY + ("layer", "N"), False),
+    drop(ENTRY + ("theory", "executed")),
+    put(ENTRY + ("theory", "surplus"), 1),
+    put(ENTRY + ("theory", "executed", "surplus"), 1),
+    drop(ENTRY + ("operations", "pointwise")),
+    put(ENTRY + ("operations", "winograd"), {}),
+    put(STANDARD + ("time_ns", "floor"), -1),
+    put(STANDARD + ("time_ns", "floor"), None),
+    put(STANDARD + ("time_ns", "floor"), "4 ms"),
+    put(CYCLES + ("value",), 12),
+    put(CYCLES + ("reason",), ""),
+    put(CYCLES + ("source",), "guessed"),
+    put(ENTRY + ("ratio", "cycles", "value"), 0.1),
+    drop(ENTRY + ("ratio", "cache_misses")),
+    put(ENTRY + ("ratio", "time", "ci_low"), None),
+    put(ENTRY + ("ratio", "time", "confidence"), 0.95),
+    put(ENTRY + ("explain", "bounds", "depthwise", "kind"), "latency"),
+    put(ENTRY + ("verification", "ok"), "yes"),
+    put(ENTRY + ("machine", "canary", "floor_ns"), "fast"),
+]
+
+
+def main():
+    schema_path, test_result = sys.argv[1:3]
+    schema = json.loads(pathlib.Path(schema_path).read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    failures = 0
+    with tempfile.TemporaryDirectory() as directory:
+        subprocess.run([test_result, "--dump", directory], check=True, stdout=subprocess.DEVNULL)
+        documents = {
+            path.stem: json.loads(path.read_text())
+            for path in sorted(pathlib.Path(directory).glob("*.json"))
+        }
+    if len(documents) < 10:
+        print(f"only {len(documents)} documents")
+        failures += 1
+    for name, document in documents.items():
+        for error in validator.iter_errors(document):
+            print(f"{name}: {error.json_path}: {error.message[:200]}")
+            failures += 1
+    for i, damage in enumerate(DAMAGES):
+        document = copy.deepcopy(documents["quiet"])
+        damage(document)
+        if validator.is_valid(document):
+            print(f"damage {i} was not noticed")
+            failures += 1
+    print(f"{len(documents)} documents, {len(DAMAGES)} damaged ones, {failures} failures")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
