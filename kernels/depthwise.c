@@ -49,33 +49,45 @@ void dwb_depthwise_pack(const struct dwb_depthwise_family *family, const struct 
     }
 }
 
-static void run_tail(const struct nest *nest, struct dwb_depthwise_tile tile, int64_t n_rows,
-                     int64_t n_columns)
+/* Rows are clipped to the window of one output row; those of the runs of n_tiles all exist. */
+static void run_each_row(dwb_depthwise_fn *run, struct dwb_depthwise_tile tile, int64_t n_rows)
 {
-    const int64_t lanes = nest->family->lanes, taps = (int64_t)tile.kernel_size * tile.kernel_size;
-    const int64_t full = tile.n_channels / lanes * lanes;
+    const int32_t k = (int32_t)tile.kernel_size, first = tile.row_first, end = tile.row_end;
+    const bool clipped = tile.n_tiles == 1;
+    const int64_t n = tile.n_tiles * n_rows;
 
-    tile.weights += full * taps;
-    tile.origin += full;
-    tile.output += full;
-    tile.n_channels -= (uint32_t)full;
-    for (int64_t row = 0; row < n_rows; row++) {
-        nest->family->tail[n_columns - 1](&tile);
+    tile.n_tiles = 1;
+    for (int64_t row = 0; row < n; row++) {
+        const int32_t above = (int32_t)(row * tile.stride);
+        tile.row_first = clipped ? (int32_t)dwb_max_i64(0, first - above) : 0;
+        tile.row_end = clipped ? (int32_t)dwb_min_i64(k, end - above) : k;
+        run(&tile);
         tile.origin += tile.stride * tile.input_row;
-        tile.row_first -= (int32_t)tile.stride;
-        tile.row_end -= (int32_t)tile.stride;
         tile.output += tile.output_row;
     }
 }
 
-static void run_tile(const struct nest *nest, int64_t y, int64_t n_rows, int64_t x,
-                     int64_t n_columns)
+static dwb_depthwise_fn *edge_kernel(const struct dwb_depthwise_family *family, int64_t left,
+                                     int64_t right, int64_t n_rows, int64_t n_columns)
+{
+    for (size_t i = 0; i < DWB_DEPTHWISE_EDGES_MAX; i++)
+        if (family->edges[i].left == left && family->edges[i].right == right &&
+            family->edges[i].run[n_rows - 1][n_columns - 1])
+            return family->edges[i].run[n_rows - 1][n_columns - 1];
+    return NULL;
+}
+
+/* n_tiles tiles of n_rows x n_columns from output (y, x) down. */
+static void run_tiles(const struct nest *nest, int64_t y, int64_t n_rows, int64_t n_tiles,
+                      int64_t x, int64_t n_columns)
 {
     const struct dwb_depthwise_family *family = nest->family;
     const struct dwb_conv *conv = nest->conv;
     const int64_t k = conv->kernel_size, s = conv->stride, size = conv->input_size;
     const int64_t top = y * s - conv->pad_before, left = x * s - conv->pad_before;
     const int64_t n_window_rows = (n_rows - 1) * s + k, n_window_columns = (n_columns - 1) * s + k;
+    const int64_t column_first = dwb_max_i64(0, -left);
+    const int64_t column_end = dwb_min_i64(n_window_columns, size - left);
     const ptrdiff_t pixel = conv->in_channels, input_row = size * pixel;
     const ptrdiff_t output_row = conv->output_size * pixel;
     struct dwb_depthwise_tile tile = {
@@ -91,16 +103,49 @@ static void run_tile(const struct nest *nest, int64_t y, int64_t n_rows, int64_t
         .stride = conv->stride,
         .row_first = (int32_t)dwb_max_i64(0, -top),
         .row_end = (int32_t)dwb_min_i64(n_window_rows, size - top),
-        .column_first = (int32_t)dwb_max_i64(0, -left),
-        .column_end = (int32_t)dwb_min_i64(n_window_columns, size - left),
+        .column_first = (int32_t)column_first,
+        .column_end = (int32_t)column_end,
+        .n_tiles = (uint32_t)n_tiles,
+        .input_advance = n_rows * s * input_row,
+        .output_advance = n_rows * output_row,
     };
-    const bool inner = tile.row_first == 0 && tile.row_end == n_window_rows &&
-                       tile.column_first == 0 && tile.column_end == n_window_columns;
+    const int64_t full = tile.n_channels / family->lanes * family->lanes;
+    dwb_depthwise_fn *run =
+        edge_kernel(family, column_first, n_window_columns - column_end, n_rows, n_columns);
 
-    if (tile.n_channels >= family->lanes)
-        (inner ? family->inner : family->border)[n_rows - 1][n_columns - 1](&tile);
-    if (tile.n_channels % family->lanes)
-        run_tail(nest, tile, n_rows, n_columns);
+    if (full && run)
+        run(&tile);
+    else if (full)
+        run_each_row(family->border[n_columns - 1], tile, n_rows);
+    if (tile.n_channels > full) {
+        tile.weights += full * k * k;
+        tile.origin += full;
+        tile.output += full;
+        tile.n_channels -= (uint32_t)full;
+        run_each_row(family->tail[n_columns - 1], tile, n_rows);
+    }
+}
+
+/* One strip of columns: tiles that miss rows one by one, those between them as one run. */
+static void run_strip(const struct nest *nest, int64_t x, int64_t n_columns)
+{
+    const struct dwb_conv *conv = nest->conv;
+    const int64_t k = conv->kernel_size, s = conv->stride, pad = conv->pad_before;
+    const int64_t out_size = conv->output_size, rows_max = nest->family->n_rows_max;
+
+    for (int64_t y = 0, n_tiles; y < out_size; y += n_tiles * rows_max) {
+        const int64_t top = y * s - pad, window = (rows_max - 1) * s + k;
+        const int64_t room = conv->input_size - top - window; /* rows below the window */
+        const int64_t n_whole = (out_size - y) / rows_max;
+        n_tiles = 1;
+        if (n_whole == 0) {
+            run_tiles(nest, y, out_size - y, 1, x, n_columns);
+            break;
+        }
+        if (top >= 0 && room >= 0)
+            n_tiles = dwb_min_i64(n_whole, room / (rows_max * s) + 1);
+        run_tiles(nest, y, rows_max, n_tiles, x, n_columns);
+    }
 }
 
 /* Channels whose window of one tile fits WINDOW_BYTES, in whole vectors. */
@@ -135,8 +180,7 @@ void dwb_depthwise_run(const struct dwb_depthwise_family *family,
         nest.n_channels = dwb_min_i64(group, m_count - nest.channel);
         for (int64_t i = 0; i < n_strips; i++) {
             const int64_t x = i * out_size / n_strips, x_end = (i + 1) * out_size / n_strips;
-            for (int64_t y = 0; y < out_size; y += family->n_rows_max)
-                run_tile(&nest, y, dwb_min_i64(family->n_rows_max, out_size - y), x, x_end - x);
+            run_strip(&nest, x, x_end - x);
         }
     }
 }

@@ -6,8 +6,11 @@
  *
  * A tile is n_rows x n_columns output pixels of one vector of channels, kept in registers, and the
  * window of input pixels they need: each is loaded once and multiplied into every output it belongs
- * to. A call walks the channels [0, n_channels) of that tile. At a border only the rows [row_first,
- * row_end) and columns [column_first, column_end) of the window exist; the others are skipped.
+ * to. A call walks the channels [0, n_channels) of `n_tiles` tiles, one below the other.
+ *
+ * At a border only the rows [row_first, row_end) and columns [column_first, column_end) of the
+ * window exist; the others are skipped. Which columns exist is known to the compiler in the kernels
+ * of the table `edges`; `border` kernels look at each.
  */
 
 #include "kernels/kernels.h"
@@ -26,6 +29,9 @@ struct dwb_depthwise_tile {
     uint32_t kernel_size, stride; /* read by the general kernels only */
     int32_t row_first, row_end;
     int32_t column_first, column_end;
+    uint32_t n_tiles;        /* more than one only where no row is missing */
+    ptrdiff_t input_advance; /* floats from a tile to the one below */
+    ptrdiff_t output_advance;
 };
 
 typedef void dwb_depthwise_fn(const struct dwb_depthwise_tile *tile);
@@ -33,13 +39,21 @@ typedef void dwb_depthwise_fn(const struct dwb_depthwise_tile *tile);
 #define DWB_DEPTHWISE_ROWS_MAX    2
 #define DWB_DEPTHWISE_COLUMNS_MAX 8
 
+#define DWB_DEPTHWISE_EDGES_MAX 6
+
+/* Kernels for windows whose first `left` and last `right` columns are missing. */
+struct dwb_depthwise_edge {
+    int32_t left, right;
+    dwb_depthwise_fn *run[DWB_DEPTHWISE_ROWS_MAX][DWB_DEPTHWISE_COLUMNS_MAX]; /* by size - 1 */
+};
+
 struct dwb_depthwise_family {
     uint32_t lanes;
     uint32_t n_rows_max;
     uint32_t n_columns_max;
-    dwb_depthwise_fn *inner[DWB_DEPTHWISE_ROWS_MAX][DWB_DEPTHWISE_COLUMNS_MAX]; /* by size - 1 */
-    dwb_depthwise_fn *border[DWB_DEPTHWISE_ROWS_MAX][DWB_DEPTHWISE_COLUMNS_MAX];
-    dwb_depthwise_fn *tail[DWB_DEPTHWISE_COLUMNS_MAX]; /* one row, any place, partial vector */
+    struct dwb_depthwise_edge edges[DWB_DEPTHWISE_EDGES_MAX]; /* NULL in run: take `border` */
+    dwb_depthwise_fn *border[DWB_DEPTHWISE_COLUMNS_MAX];      /* one row, any place */
+    dwb_depthwise_fn *tail[DWB_DEPTHWISE_COLUMNS_MAX];        /* the same for a partial vector */
 };
 
 size_t dwb_depthwise_packed_bytes(const struct dwb_depthwise_family *family,
