@@ -33,10 +33,11 @@ static void describe(const json_t *job, char *buffer, size_t size)
 
     buffer[0] = '\0';
     if (json_is_object(progress))
-        snprintf(buffer, size, "%.0f%%, %lld/%lld replicates",
+        snprintf(buffer, size, "%.0f%%, %lld of %lld-%lld replicates",
                  100 * json_number_value(json_object_get(progress, "fraction")),
                  (long long)json_integer_value(json_object_get(progress, "replicates_done")),
-                 (long long)json_integer_value(json_object_get(progress, "replicates_min")));
+                 (long long)json_integer_value(json_object_get(progress, "replicates_min")),
+                 (long long)json_integer_value(json_object_get(progress, "replicates_max")));
     else if (json_is_integer(position))
         snprintf(buffer, size, "place %lld", (long long)json_integer_value(position));
 }

@@ -20,6 +20,7 @@
 
 #define LISTEN_FD   3 /* the first descriptor of sd_listen_fds(3) */
 #define STOP_MS     5000
+#define EXPLAIN_MS  500
 #define LOG_TAIL    2048
 #define DIR_PATTERN "dwbench-run-XXXXXX"
 
@@ -149,9 +150,13 @@ static void say_log_tail(const char *path)
 
 void dwb_private_daemon_explain(struct dwb_private_daemon *daemon)
 {
+    dwb_cleanup_close int pidfd = daemon->pid > 0 ? pidfd_open(daemon->pid, 0) : -1;
+    struct pollfd poll_fd = {.fd = pidfd, .events = POLLIN};
     int status;
 
-    if (!daemon->pid || waitpid(daemon->pid, &status, WNOHANG) != daemon->pid)
+    /* Its sockets close a moment before it can be waited for. */
+    if (pidfd < 0 || poll(&poll_fd, 1, EXPLAIN_MS) <= 0 ||
+        waitpid(daemon->pid, &status, WNOHANG) != daemon->pid)
         return;
     daemon->pid = 0;
     if (WIFSIGNALED(status))

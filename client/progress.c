@@ -25,7 +25,7 @@ double dwb_progress_eta_s(const struct dwb_progress_bar *bar, uint64_t now_ns)
     return 1e-9 * (double)(now_ns - bar->start_ns) * (1 - bar->fraction) / done;
 }
 
-/* "37/90 replicates  41%  ETA 1:05  dws3" */
+/* "37 of 90-180 replicates  41%  ETA 1:05  dws3" */
 static void describe(const struct dwb_progress_bar *bar, uint64_t now_ns, char *buffer, size_t size)
 {
     double eta_s = dwb_progress_eta_s(bar, now_ns);
@@ -34,9 +34,10 @@ static void describe(const struct dwb_progress_bar *bar, uint64_t now_ns, char *
     if (eta_s >= 0 && eta_s < 360000)
         snprintf(eta, sizeof(eta), "  ETA %u:%02u", (unsigned)(eta_s + 0.5) / 60,
                  (unsigned)(eta_s + 0.5) % 60);
-    snprintf(buffer, size, "%llu/%llu replicates  %3.0f%%%s%s%s",
+    snprintf(buffer, size, "%llu of %llu-%llu replicates  %3.0f%%%s%s%s",
              (unsigned long long)bar->replicates_done, (unsigned long long)bar->replicates_min,
-             100 * bar->fraction, eta, bar->layer[0] ? "  " : "", bar->layer);
+             (unsigned long long)bar->replicates_max, 100 * bar->fraction, eta,
+             bar->layer[0] ? "  " : "", bar->layer);
 }
 
 static void draw(struct dwb_progress_bar *bar, uint64_t now_ns)

@@ -20,11 +20,11 @@ struct dwb_progress_bar {
     char state[32]; /* "queued", "measuring" */
     char layer[DWB_PROGRESS_NAME_MAX];
     uint64_t replicates_done;
-    uint64_t replicates_min;
-    double fraction;       /* 0..1 */
-    double start_fraction; /* when the clock of the ETA was started */
-    uint64_t start_ns;     /* 0 = not yet */
-    uint64_t printed_ns;   /* plain lines: when and where the last one was */
+    uint64_t replicates_min, replicates_max; /* of the job: it stops when it is precise enough */
+    double fraction;                         /* 0..1 */
+    double start_fraction;                   /* when the clock of the ETA was started */
+    uint64_t start_ns;                       /* 0 = not yet */
+    uint64_t printed_ns;                     /* plain lines: when and where the last one was */
     double printed_fraction;
 };
 

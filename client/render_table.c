@@ -58,10 +58,9 @@ static void add_time(struct view *view, double ns)
     add(view, DWB_STYLE_PLAIN, text);
 }
 
-/* Measured ratio with the larger side of its interval, relative. */
-static void add_ratio(struct view *view, double ratio, double low, double high)
+static void add_ratio(struct view *view, double ratio, double half_width)
 {
-    double percent = 100 * fmax(ratio - low, high - ratio) / ratio;
+    double percent = 100 * half_width;
     char text[48] = "-";
 
     if (isfinite(ratio) && isfinite(percent))
@@ -171,23 +170,26 @@ static void add_header(struct view *view)
 
 static void note_reasons(struct view *view, const struct dwb_report_row *row)
 {
-    char text[512];
+    char text[2048], line[2112];
     const json_t *reason;
-    size_t i;
+    size_t i, n;
 
     if (row->outputs_wrong)
         note(view, "OUTPUTS WRONG: a kernel's results differ from the reference; its times mean "
                    "nothing.");
-    if (!isfinite(row->ratio)) {
+    if (!isfinite(row->ratio) && !(row->why && strstr(row->why, "no ratio"))) {
         snprintf(text, sizeof(text), "no ratio: %s",
                  row->ratio_reason ? row->ratio_reason : "the result does not say why");
         note(view, text);
     }
-    json_array_foreach(row->verdict_reasons, i, reason)
-    {
-        snprintf(text, sizeof(text), "%s: %s", row->verdict ? row->verdict : "verdict",
-                 json_string_value(reason) ? json_string_value(reason) : "");
-        note(view, text);
+    n = 0;
+    json_array_foreach(row->verdict_reasons, i,
+                       reason) if (json_is_string(reason) && n < sizeof(text)) n +=
+        (size_t)snprintf(text + n, sizeof(text) - n, "%s%s", n ? "; " : "",
+                         json_string_value(reason));
+    if (n > 0) {
+        snprintf(line, sizeof(line), "%s: %s", row->verdict ? row->verdict : "verdict", text);
+        note(view, line);
     }
 }
 
@@ -208,7 +210,7 @@ static void add_row(struct view *view, const struct dwb_report_row *row)
         add(view, DWB_STYLE_PLAIN, shape);
     add_time(view, row->operations[DWB_REPORT_STANDARD].floor_ns);
     add_time(view, row->operations[DWB_REPORT_SEPARABLE].floor_ns);
-    add_ratio(view, row->ratio, row->ratio_low, row->ratio_high);
+    add_ratio(view, row->ratio, row->half_width);
     if (isfinite(row->theory))
         snprintf(theory, sizeof(theory), "%.4f", row->theory);
     add(view, DWB_STYLE_PLAIN, theory);
@@ -240,7 +242,7 @@ static void add_totals(struct view *view)
         add(view, DWB_STYLE_PLAIN, text);
     add_time(view, totals.standard_ns);
     add_time(view, totals.separable_ns);
-    add_ratio(view, totals.ratio, NAN, NAN);
+    add_ratio(view, totals.ratio, NAN);
     snprintf(text, sizeof(text), "%.4f", totals.theory);
     add(view, DWB_STYLE_PLAIN, text);
     add_share(view, totals.saving_delivered);

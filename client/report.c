@@ -82,6 +82,7 @@ static void read_row(const json_t *entry, struct dwb_report_row *row)
     row->ratio_low = number(time, "ci_low");
     row->ratio_high = number(time, "ci_high");
     row->ratio_median = number(time, "median");
+    row->half_width = number(time, "half_width");
     row->ratio_reason = string(time, "reason");
     row->saving_delivered = number(entry, "saving_delivered");
     row->verdict = string(entry, "verdict");

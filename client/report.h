@@ -33,6 +33,7 @@ struct dwb_report_row {
     struct dwb_report_figures operations[DWB_REPORT_N_OPERATIONS];
     double theory; /* 1/N + 1/Dk^2 */
     double ratio, ratio_low, ratio_high, ratio_median;
+    double half_width;        /* of the interval, relative to the ratio */
     const char *ratio_reason; /* why there is none */
     double saving_delivered;  /* 1 = all of it */
     const char *verdict;

@@ -21,7 +21,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PROBE_NS UINT64_C(20000000000)
+#define PROBE_NS     UINT64_C(20000000000)
+#define WORD_COLUMNS 9
 
 /* The info object once the machine has been probed, or as it is when that takes too long. */
 static int fetch_info(struct dwb_http *http, json_t **ret_info)
@@ -157,6 +158,22 @@ static int print_json(const struct dwb_findings *findings, FILE *out)
     return r;
 }
 
+/* Text behind a word, the further lines below the first. */
+static void print_finding(const char *word, const char *code, const char *text,
+                          const struct dwb_terminal *terminal, FILE *out)
+{
+    dwb_cleanup_free char *wrapped = NULL;
+    size_t n = 0;
+    FILE *stream = open_memstream(&wrapped, &n);
+
+    if (!stream)
+        return;
+    dwb_terminal_wrap(stream, text, WORD_COLUMNS, terminal->columns);
+    if (fclose(stream) == 0 && n > WORD_COLUMNS)
+        fprintf(out, "%s%-*s%s%s", terminal->colour ? code : "", WORD_COLUMNS, word,
+                terminal->colour ? "\033[0m" : "", wrapped + WORD_COLUMNS);
+}
+
 static void print_text(const struct dwb_findings *findings, const struct dwb_terminal *terminal,
                        FILE *out)
 {
@@ -165,17 +182,14 @@ static void print_text(const struct dwb_findings *findings, const struct dwb_ter
 
     for (size_t i = 0; i < findings->n; i++) {
         const struct dwb_finding *finding = &findings->items[i];
-        char line[sizeof(finding->text) + sizeof(finding->fix)];
+        char line[sizeof(finding->text) + 64];
 
         n_levels[finding->level]++;
-        fprintf(out, "%s%-8s%s%s\n", terminal->colour ? codes[finding->level] : "",
-                dwb_finding_level_name(finding->level), terminal->colour ? "\033[0m" : "",
-                finding->subject);
-        dwb_terminal_wrap(out, finding->text, 8, terminal->columns);
-        if (finding->fix[0]) {
-            snprintf(line, sizeof(line), "try: %s", finding->fix);
-            dwb_terminal_wrap(out, line, 8, terminal->columns);
-        }
+        snprintf(line, sizeof(line), "%s: %s", finding->subject, finding->text);
+        print_finding(dwb_finding_level_name(finding->level), codes[finding->level], line, terminal,
+                      out);
+        if (finding->fix[0])
+            print_finding("  try", "", finding->fix, terminal, out);
     }
     fprintf(out, "\n%zu ok, %zu to note, %zu problem%s\n", n_levels[0], n_levels[1], n_levels[2],
             n_levels[2] == 1 ? "" : "s");

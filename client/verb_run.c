@@ -37,7 +37,7 @@ static int measure(const struct dwb_cli *cli, const struct dwb_spec *spec,
             r = dwb_job_fetch(http, id, ret_document);
     }
     json_decref(job);
-    if (r != DWB_EXIT_OK)
+    if (r == DWB_EXIT_UNREACHABLE)
         dwb_private_daemon_explain(daemon);
     return r;
 }

@@ -16,6 +16,7 @@ struct watch {
     char state[16]; /* the final one, once `done` came */
     char reason[512];
     bool heard;         /* anything on this connection */
+    bool alone;         /* no other job can be before this one */
     long long position; /* in the queue, as last shown */
     bool started;
 };
@@ -24,7 +25,7 @@ static void on_queued(struct watch *watch, json_t *event)
 {
     long long position = json_integer_value(json_object_get(event, "position"));
 
-    if (position > 0 && position != watch->position && !watch->started)
+    if (position > 0 && position != watch->position && !watch->started && !watch->alone)
         dwb_progress_say(watch->bar, "queued, place %lld", position);
     watch->position = position;
 }
@@ -37,6 +38,7 @@ static void on_started(struct watch *watch, json_t *event)
     const char *name = json_string_value(json_object_get(event, "name"));
 
     watch->bar->replicates_min = least > 0 ? (uint64_t)least : 0;
+    watch->bar->replicates_max = most > 0 ? (uint64_t)most : 0;
     snprintf(watch->bar->state, sizeof(watch->bar->state), "measuring");
     if (!watch->started)
         dwb_progress_say(watch->bar, "measuring %s: %lld layer%s, %lld to %lld replicates",
@@ -59,8 +61,6 @@ static void on_progress(struct watch *watch, json_t *event)
         bar->fraction = json_number_value(fraction);
     if (json_integer_value(done) > (json_int_t)bar->replicates_done)
         bar->replicates_done = (uint64_t)json_integer_value(done);
-    if (bar->replicates_done > bar->replicates_min)
-        bar->replicates_min = bar->replicates_done;
     if (json_is_false(json_object_get(event, "ok")))
         dwb_progress_say(bar, "a replicate of %s failed and is measured again: %s",
                          layer ? layer : "a layer", reason ? reason : "no reason given");
@@ -140,7 +140,7 @@ static int finish(const struct watch *watch, const char *id)
 
 int dwb_watch(struct dwb_http *http, const char *id, bool patient, struct dwb_progress_bar *bar)
 {
-    struct watch watch = {.bar = bar};
+    struct watch watch = {.bar = bar, .alone = !patient};
     struct timespec pause = {.tv_nsec = 300000000};
     uint64_t silent_since_ns = dwb_http_now_ns();
     char path[256];

@@ -387,6 +387,7 @@ static char *progress_text(bool interactive, bool quiet)
     snprintf(bar.state, sizeof(bar.state), "measuring");
     snprintf(bar.layer, sizeof(bar.layer), "dws3");
     bar.replicates_min = 100;
+    bar.replicates_max = 200;
     for (unsigned i = 0; i <= 100; i++) {
         bar.replicates_done = i;
         bar.fraction = i / 100.0;
@@ -412,9 +413,8 @@ START_TEST(test_progress)
     ck_assert_uint_ge(n_lines, 10); /* a line each ten per cent, and the said one */
     ck_assert_uint_le(n_lines, 13);
     ck_assert(!has(plain, "\r") && !has(plain, "\033"));
-    ck_assert(has(plain, "50/100 replicates   50%  ETA 0:05  dws3\n"));
-    ck_assert(has(drawn, "\r\033[K[###############...............]  50/100") ||
-              has(drawn, "\r\033[K[###############...............] 50/100 replicates"));
+    ck_assert(has(plain, "50 of 100-200 replicates   50%  ETA 0:05  dws3\n"));
+    ck_assert(has(drawn, "\r\033[K[###############...............] 50 of 100-200 replicates"));
     ck_assert(has(plain, "a line\\x1b[31m")); /* escaped: it came from outside */
     ck_assert_str_eq(quiet, "");
 }
