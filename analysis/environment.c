@@ -1,6 +1,7 @@
 /*
  * Objects are merged member by member, so that one changing figure does not hide the rest of its
- * group. What is nested deeper than environments are is compared as a whole.
+ * group. What is nested deeper than environments are is compared as a whole. Nothing of a record is
+ * shared with the document: they may belong to different threads.
  */
 
 #include "analysis/environment.h"
@@ -76,7 +77,7 @@ static json_t *range_of(json_t **values, size_t n)
         if (json_number_value(values[i]) > json_number_value(max))
             max = values[i];
     }
-    return json_pack("{s:O, s:O}", "min", min, "max", max);
+    return json_pack("{s:o, s:o}", "min", json_deep_copy(min), "max", json_deep_copy(max));
 }
 
 static int compare_texts(const void *left, const void *right)
@@ -120,8 +121,8 @@ static json_t *merge_values(json_t **values, size_t n, unsigned depth)
     size_t n_distinct = count_distinct(values, n);
     if (n_distinct == 0)
         return NULL;
-    return json_pack("{s:O, s:O, s:I}", "first", values[0], "last", values[n - 1], "distinct",
-                     (json_int_t)n_distinct);
+    return json_pack("{s:o, s:o, s:I}", "first", json_deep_copy(values[0]), "last",
+                     json_deep_copy(values[n - 1]), "distinct", (json_int_t)n_distinct);
 }
 
 json_t *dwb_environment_merge(struct dwb_record *const *records, size_t n_records)
