@@ -247,33 +247,35 @@ static json_t *bound_to_json(const struct dwb_figures *figures, enum dwb_operati
         dwb_json_number(bound.gflops), "percent", dwb_json_number(bound.percent));
 }
 
+static json_t *parts_to_json(const struct dwb_explain *explain)
+{
+    double percent = 100 / explain->theory_ns;
+
+    return json_pack("{s:o, s:o, s:o, s:o}", cause_names[DWB_CAUSE_DEPTHWISE],
+                     dwb_json_number(explain->parts[DWB_CAUSE_DEPTHWISE] * percent),
+                     cause_names[DWB_CAUSE_POINTWISE],
+                     dwb_json_number(explain->parts[DWB_CAUSE_POINTWISE] * percent),
+                     cause_names[DWB_CAUSE_PADDING],
+                     dwb_json_number(explain->parts[DWB_CAUSE_PADDING] * percent),
+                     cause_names[DWB_CAUSE_COMPOSITION],
+                     dwb_json_number(explain->parts[DWB_CAUSE_COMPOSITION] * percent));
+}
+
 json_t *dwb_explain_to_json(const struct dwb_figures *figures)
 {
-    static const enum dwb_operation operations[] = {DWB_OPERATION_STANDARD, DWB_OPERATION_DEPTHWISE,
-                                                    DWB_OPERATION_POINTWISE};
     struct dwb_explain explain;
-    json_t *parts = NULL, *shares = NULL, *bounds = json_object();
+    bool known = !isnan(figures->saving_delivered) && dwb_explain_of(figures, &explain) == 0;
     const char *cause = NULL;
 
-    for (size_t i = 0; i < sizeof operations / sizeof *operations; i++)
-        if (json_object_set_new(bounds, dwb_operation_name(operations[i]),
-                                bound_to_json(figures, operations[i])) < 0) {
-            json_decref(bounds);
-            return NULL;
-        }
-    if (isnan(figures->saving_delivered) || dwb_explain_of(figures, &explain) < 0) {
-        parts = json_null();
-        shares = json_null();
-    } else {
-        double percent = 100 / explain.theory_ns;
-        if (fabs(explain.saving - 1) > AS_THEORY)
-            cause = cause_names[main_cause(&explain, explain.saving < 1 ? 1 : -1, -1)];
-        parts = json_object();
-        for (int i = 0; i < DWB_N_CAUSES; i++)
-            json_object_set_new(parts, cause_names[i], dwb_json_number(explain.parts[i] * percent));
-        shares = json_pack("{s:o, s:o}", "macs", dwb_json_number(explain.depthwise_mac_share),
-                           "time", dwb_json_number(explain.depthwise_time_share));
-    }
-    return json_pack("{s:s?, s:o, s:o, s:o}", "cause", cause, "beyond_theory_percent", parts,
-                     "depthwise_share", shares, "bounds", bounds);
+    if (known && fabs(explain.saving - 1) > AS_THEORY)
+        cause = cause_names[main_cause(&explain, explain.saving < 1 ? 1 : -1, -1)];
+    return json_pack("{s:s?, s:o, s:o, s:{s:o, s:o, s:o}}", "cause", cause, "beyond_theory_percent",
+                     known ? parts_to_json(&explain) : json_null(), "depthwise_share",
+                     known ? json_pack("{s:o, s:o}", "macs",
+                                       dwb_json_number(explain.depthwise_mac_share), "time",
+                                       dwb_json_number(explain.depthwise_time_share))
+                           : json_null(),
+                     "bounds", "standard", bound_to_json(figures, DWB_OPERATION_STANDARD),
+                     "depthwise", bound_to_json(figures, DWB_OPERATION_DEPTHWISE), "pointwise",
+                     bound_to_json(figures, DWB_OPERATION_POINTWISE));
 }

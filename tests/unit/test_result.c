@@ -457,38 +457,6 @@ START_TEST(test_deterministic)
 }
 END_TEST
 
-START_TEST(test_refused)
-{
-    struct synthetic s = synthetic_quiet();
-    struct job job = make_job(&s, 3);
-    json_t *document = NULL;
-    struct dwb_progress progress;
-
-    job.layer_of[1] = 1;
-    ck_assert_int_eq(dwb_result_build(job.spec, NULL, job.records, job.layer_of, job.n, &document),
-                     -EINVAL);
-    job.layer_of[1] = 0;
-    job.records[1]->layer.stride = 2;
-    ck_assert_int_eq(dwb_result_build(job.spec, NULL, job.records, job.layer_of, job.n, &document),
-                     -EINVAL);
-    ck_assert_int_eq(dwb_result_progress(job.spec, job.records, job.n, &progress), -EINVAL);
-    job.records[1]->layer.stride = 1;
-    job.records[1]->cache = DWB_CACHE_COLD;
-    ck_assert_int_eq(dwb_result_build(job.spec, NULL, job.records, job.layer_of, job.n, &document),
-                     -EINVAL);
-    job.records[1]->cache = DWB_CACHE_WARM;
-    job.records[1]->replicate = 2;
-    ck_assert_int_eq(dwb_result_build(job.spec, NULL, job.records, job.layer_of, job.n, &document),
-                     -EINVAL);
-    job.records[1]->replicate = 1;
-    ck_assert_ptr_null(document);
-    ck_assert_int_eq(dwb_result_build(job.spec, NULL, job.records, job.layer_of, job.n, &document),
-                     0);
-    json_decref(document);
-    free_job(&job);
-}
-END_TEST
-
 /* Two layers, the second four times in the network and only half measured at first. */
 START_TEST(test_suite)
 {
@@ -594,7 +562,6 @@ int main(int argc, char **argv)
     tcase_add_test(tcase, test_canary);
     tcase_add_test(tcase, test_pairs);
     tcase_add_test(tcase, test_deterministic);
-    tcase_add_test(tcase, test_refused);
     tcase_add_test(tcase, test_suite);
     tcase_add_test(tcase, test_fused);
     tcase_add_test(tcase, test_environment);
