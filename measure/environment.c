@@ -133,24 +133,29 @@ static json_t *boost(void)
     return NULL;
 }
 
+static int is_visible(const struct dirent *entry)
+{
+    return entry->d_name[0] != '.';
+}
+
 static json_t *mitigations(void)
 {
     static const char directory[] = "/sys/devices/system/cpu/vulnerabilities";
-    DIR *dir = opendir(directory);
+    struct dirent **entries = NULL;
+    int n = scandir(directory, &entries, is_visible, alphasort);
     json_t *object;
-    struct dirent *entry;
-    char path[512];
 
-    if (!dir)
+    if (n < 0)
         return NULL;
     object = json_object();
-    while ((entry = readdir(dir))) {
-        if (entry->d_name[0] == '.')
-            continue;
-        snprintf(path, sizeof path, "%s/%s", directory, entry->d_name);
-        put(object, entry->d_name, text_of_file(path));
+    for (int i = 0; i < n; i++) {
+        char path[512];
+
+        snprintf(path, sizeof path, "%s/%s", directory, entries[i]->d_name);
+        put(object, entries[i]->d_name, text_of_file(path));
+        free(entries[i]);
     }
-    closedir(dir);
+    free(entries);
     return object;
 }
 

@@ -9,9 +9,11 @@
 
 #include "measure/pmu.h"
 
+#include "common/cleanup.h"
 #include "measure/machine.h"
 
 #include <dirent.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <perfmon/pfmlib.h>
 #include <perfmon/pfmlib_perf_event.h>
@@ -20,11 +22,21 @@
 
 #define DEVICES "/sys/bus/event_source/devices"
 
+/* pfm_get_version() says 4.0 in every release of libpfm4; the file's name knows better. */
 void dwb_pmu_library_version(char *buffer, size_t size)
 {
-    int version = pfm_get_version();
+    dwb_cleanup_free char *path = NULL;
+    const char *suffix = NULL;
+    Dl_info info;
 
-    snprintf(buffer, size, "%d.%d", PFM_MAJ_VERSION(version), PFM_MIN_VERSION(version));
+    if (dladdr((void *)(uintptr_t)pfm_initialize, &info) != 0 && info.dli_fname)
+        path = realpath(info.dli_fname, NULL);
+    if (path)
+        suffix = strstr(path, "libpfm.so.");
+    if (suffix)
+        snprintf(buffer, size, "%s", suffix + strlen("libpfm.so."));
+    else
+        snprintf(buffer, size, "%d", PFM_MAJ_VERSION(pfm_get_version()));
 }
 
 int dwb_pmu_detect(char *buffer, size_t size)

@@ -11,7 +11,7 @@
 
 #define DWB_PMU_GENERIC "perf" /* events that the kernel maps to this CPU by itself */
 
-/* "4.13" */
+/* "4.13.0" */
 void dwb_pmu_library_version(char *buffer, size_t size);
 
 /*

@@ -20,7 +20,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
-#define ESTIMATE_NS  UINT64_C(200000) /* a task's duration is known well enough after this */
+#define ESTIMATE_NS  UINT64_C(1000000) /* a call's duration is known well enough after this */
 #define N_CALLS_MAX  (1u << 20)
 #define COUNTED_MAX  32
 #define ORDER_STREAM UINT64_C(0x6f72646572)
@@ -128,23 +128,25 @@ static void prepare(struct run *run, const struct dwb_task *task)
     run->used_ns += wall_ns;
 }
 
-/* Roughly how long a call takes, once warm: the fastest of growing batches. */
+/* Roughly how long a call takes, once warm: the fastest of some batches. Nobody needs to know a
+ * call that is longer than a whole window precisely. */
 static void estimate(struct run *run, struct dwb_task *task)
 {
     uint64_t total_ns = 0;
     uint32_t n = 1;
 
     task->call_ns = UINT64_MAX;
-    while (total_ns < ESTIMATE_NS || n <= 2) {
+    for (uint32_t batch = 0; batch < 2 || total_ns < ESTIMATE_NS; batch++) {
         uint64_t wall_ns, cpu_ns;
 
         timed_calls(task->call, task->context, n, &wall_ns, &cpu_ns);
         total_ns += wall_ns;
         if (wall_ns / n < task->call_ns)
             task->call_ns = wall_ns / n;
-        if (n == N_CALLS_MAX || wall_ns > 100 * ESTIMATE_NS) /* a long call needs no second one */
+        if (wall_ns > DWB_SAMPLE_WINDOW_MAX_NS)
             break;
-        n *= 2;
+        if (wall_ns < ESTIMATE_NS / 4 && n < N_CALLS_MAX)
+            n *= 2;
     }
     if (task->call_ns == 0)
         task->call_ns = 1;

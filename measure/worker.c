@@ -148,6 +148,10 @@ static int read_request(struct dwb_diags *diags, struct dwb_request *ret_request
         dwb_log(DWB_LOG_ERROR, "cannot read the request: %s", strerror(errno));
         return EXIT_FAILURE;
     }
+    if (n == 0) {
+        dwb_log(DWB_LOG_ERROR, "the request on standard input is empty (see --help)");
+        return EXIT_BAD_REQUEST;
+    }
     if (n > DWB_REQUEST_BYTES_MAX) {
         dwb_log(DWB_LOG_ERROR, "the request is longer than %d bytes", DWB_REQUEST_BYTES_MAX);
         return EXIT_BAD_REQUEST;

@@ -1,0 +1,179 @@
+/*
+ * Verification must find what is wrong: the reference kernel passes, and one element that is off, a
+ * NaN, a forgotten element or a wrong tap does not. Also the inputs' promise: no subnormal numbers.
+ */
+
+#include "measure/verify.h"
+
+#include "measure/memory.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+
+struct fixture {
+    struct dwb_conv conv;
+    enum dwb_kernel_op op;
+    struct dwb_buffer input, weights, packed, output;
+};
+
+static struct fixture f;
+
+static void make(enum dwb_kernel_op op, uint32_t size, uint32_t m, uint32_t n)
+{
+    const struct dwb_layer layer = {.kernel_size = 3,
+                                    .input_size = size,
+                                    .in_channels = m,
+                                    .out_channels = n,
+                                    .stride = 1,
+                                    .padding = DWB_PADDING_SAME,
+                                    .repeat = 1};
+    struct dwb_random random = dwb_random_stream(3, 4);
+    const struct dwb_kernel *kernel;
+    struct dwb_kernel_args args;
+
+    f.op = op;
+    dwb_conv_of_layer(&layer, op, &f.conv);
+    kernel = dwb_kernel_select(0, DWB_ISA_PORTABLE, op, &f.conv);
+    ck_assert_ptr_nonnull(kernel);
+    uint64_t taps = (uint64_t)f.conv.kernel_size * f.conv.kernel_size * m;
+    ck_assert_int_eq(dwb_buffer_init(&f.input, (uint64_t)size * size * m * 4), 0);
+    ck_assert_int_eq(dwb_buffer_init(&f.weights, taps * (op == DWB_KERNEL_DEPTHWISE ? 1 : n) * 4),
+                     0);
+    ck_assert_int_eq(dwb_buffer_init(&f.packed, kernel->packed_bytes(&f.conv)), 0);
+    ck_assert_int_eq(dwb_buffer_init(&f.output, (uint64_t)size * size * f.conv.out_channels * 4),
+                     0);
+    struct dwb_buffer scratch;
+    ck_assert_int_eq(
+        dwb_buffer_init(&scratch, kernel->scratch_bytes ? kernel->scratch_bytes(&f.conv) : 0), 0);
+    dwb_buffer_fill(&f.input, &random);
+    dwb_buffer_fill(&f.weights, &random);
+    dwb_buffer_poison(&f.output);
+    kernel->pack(&f.conv, f.weights.data, f.packed.data);
+    args = (struct dwb_kernel_args){.conv = &f.conv,
+                                    .input = f.input.data,
+                                    .packed = f.packed.data,
+                                    .output = f.output.data,
+                                    .scratch = scratch.data};
+    kernel->run(&args);
+    dwb_buffer_deinit(&scratch);
+}
+
+static void teardown(void)
+{
+    dwb_buffer_deinit(&f.input);
+    dwb_buffer_deinit(&f.weights);
+    dwb_buffer_deinit(&f.packed);
+    dwb_buffer_deinit(&f.output);
+}
+
+static struct dwb_verification verify(void)
+{
+    struct dwb_verification verification = {0};
+    struct dwb_random random = dwb_random_stream(5, 6);
+
+    dwb_verify(f.op, &f.conv, f.input.data, f.weights.data, f.output.data, &random, &verification);
+    return verification;
+}
+
+START_TEST(test_right)
+{
+    static const enum dwb_kernel_op ops[] = {DWB_KERNEL_STANDARD, DWB_KERNEL_DEPTHWISE,
+                                             DWB_KERNEL_POINTWISE};
+    make(ops[_i], 9, 17, 19);
+    struct dwb_verification verification = verify();
+
+    ck_assert_uint_eq(verification.n, 256);
+    ck_assert_uint_eq(verification.mismatched, 0);
+    ck_assert(verification.worst > 0 && verification.worst < 1);
+}
+END_TEST
+
+/* A layer with few outputs is compared whole, so every single error is found. */
+START_TEST(test_every_element)
+{
+    make(DWB_KERNEL_STANDARD, 5, 3, 7);
+    ck_assert_uint_eq(verify().n, 175);
+    for (size_t i = 0; i < f.output.n; i++) {
+        float right = f.output.data[i];
+
+        f.output.data[i] = right + 1e-4f;
+        ck_assert_uint_eq(verify().mismatched, 1);
+        ck_assert(verify().worst > 1);
+        f.output.data[i] = NAN;
+        ck_assert_uint_eq(verify().mismatched, 1);
+        ck_assert(isinf(verify().worst));
+        f.output.data[i] = right;
+    }
+    ck_assert_uint_eq(verify().mismatched, 0);
+}
+END_TEST
+
+/* A wrong tap in a large layer: all positions see it. */
+START_TEST(test_wrong_weight)
+{
+    make(DWB_KERNEL_DEPTHWISE, 32, 8, 8);
+    for (size_t m = 0; m < 8; m++)
+        f.weights.data[4 * 8 + m] += 0x1p-10f;
+    struct dwb_verification verification = verify();
+
+    ck_assert_uint_eq(verification.n, 256);
+    ck_assert_uint_eq(verification.mismatched, 256);
+}
+END_TEST
+
+/* Corners are always among the positions. */
+START_TEST(test_corner)
+{
+    make(DWB_KERNEL_STANDARD, 64, 2, 4);
+    f.output.data[f.output.n - 1] += 1.0f;
+    ck_assert_uint_eq(verify().mismatched, 1);
+    f.output.data[0] += 1.0f;
+    ck_assert_uint_eq(verify().mismatched, 2);
+}
+END_TEST
+
+START_TEST(test_nothing_written)
+{
+    make(DWB_KERNEL_POINTWISE, 16, 8, 8);
+    dwb_buffer_poison(&f.output);
+    ck_assert_uint_eq(verify().mismatched, verify().n);
+}
+END_TEST
+
+START_TEST(test_inputs)
+{
+    struct dwb_random random = dwb_random_stream(1, 2);
+    size_t n_negative = 0;
+
+    for (size_t i = 0; i < 100000; i++) {
+        float x = dwb_random_float(&random);
+
+        ck_assert(fabsf(x) >= 0x1p-10f && fabsf(x) < 1.0f);
+        ck_assert(isnormal(x));
+        n_negative += x < 0;
+    }
+    ck_assert(n_negative > 49000 && n_negative < 51000);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("verify");
+    TCase *tests = tcase_create("verify");
+    SRunner *runner = srunner_create(suite);
+    int n_failed;
+
+    tcase_add_checked_fixture(tests, NULL, teardown);
+    tcase_add_loop_test(tests, test_right, 0, 3);
+    tcase_add_test(tests, test_every_element);
+    tcase_add_test(tests, test_wrong_weight);
+    tcase_add_test(tests, test_corner);
+    tcase_add_test(tests, test_nothing_written);
+    tcase_add_test(tests, test_inputs);
+    suite_add_tcase(suite, tests);
+    srunner_run_all(runner, CK_NORMAL);
+    n_failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return n_failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
