@@ -357,6 +357,7 @@ static void stop(struct daemon *daemon)
 {
     if (daemon->api.http)
         dwb_http_stop_accepting(daemon->api.http);
+    dwb_loop_remove(daemon->store_source);
     dwb_store_close(daemon->store);
     dwb_probe_free(daemon->api.probe);
     dwb_jobs_free(daemon->jobs);
@@ -364,7 +365,6 @@ static void stop(struct daemon *daemon)
     dwb_http_free(daemon->api.http);
     dwb_suites_free(daemon->suites);
     dwb_metrics_free(daemon->metrics);
-    dwb_loop_remove(daemon->store_source);
     dwb_loop_remove(daemon->watchdog);
     dwb_loop_remove(daemon->end_timer);
     dwb_loop_remove(daemon->signals);

@@ -359,6 +359,7 @@ static void on_ended(enum dwb_job_state state, const char *reason, const json_t 
     if (state == DWB_JOB_QUEUED) {
         back_to_queue(jobs, job);
     } else {
+        job->phase = CANCELLING; /* the supervisor has let go of it: no totals for the waiters */
         if (state == DWB_JOB_DONE)
             dwb_event_log_add(&job->log, dwb_event_result(job->id, now_ns), true);
         dwb_event_log_add(&job->log, dwb_event_done(job->id, now_ns, state, reason), true);

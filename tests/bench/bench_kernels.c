@@ -84,7 +84,7 @@ static double sample(struct subject *subject, const float *input, float *output)
 static double sample_peak(enum dwb_isa isa)
 {
     static volatile float sink;
-    const uint64_t n_rounds = 5000, start = now_ns();
+    const uint64_t n_rounds = 40000, start = now_ns();
 
     sink = dwb_fma_peak(isa)(n_rounds);
     (void)sink;

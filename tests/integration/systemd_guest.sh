@@ -71,15 +71,25 @@ job_is() {
     equals "$(job_state "$1")" "$2"
 }
 
+# On a busy machine a job may end without a ratio (exit 5): it has run all the same, but shows less.
 submit_through_client() {
-    as tester "$ctl" submit --layer "$layer" --budget 200ms --replicates 3 --wait --format json \
-        >/run/result.json
+    local attempt status
+
+    for attempt in 1 2 3; do
+        as tester "$ctl" submit --layer "$layer" --budget 500ms --replicates 3 --wait \
+            --format json >/run/result.json
+        status=$?
+        ((status == 5)) || return "$status"
+        echo "attempt $attempt: no ratio"
+        jq -c '.results[0].reasons?, .results[0].verdict?' /run/result.json
+    done
+    return 5
 }
 
 result_is_sound() {
     jq -e '.results | length == 1 and
         (.[0].ratio.time.floor | type == "number" and . > 0) and
-        .[0].theory.ratio == (1 / 16 + 1 / 9)' /run/result.json
+        (.[0].theory.ratio - (1 / 16 + 1 / 9) | fabs < 1e-12)' /run/result.json
 }
 
 # Prints the id of a job with about $1 of measuring.
