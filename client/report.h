@@ -67,7 +67,7 @@ static inline void dwb_report_freep(struct dwb_report **report)
     dwb_report_free(*report);
 }
 
-/* Weighted by repeat; false when a row lacks a figure that the totals need. */
+/* Of the first row's backend, weighted by repeat; false when a row lacks a figure that the totals need. */
 bool dwb_report_totals_of(const struct dwb_report *report, struct dwb_report_totals *ret_totals);
 
 /* DWB_EXIT_FAILED when outputs were wrong, DWB_EXIT_INCONCLUSIVE when a layer has no ratio. */
