@@ -63,7 +63,9 @@ static void add_ratio(struct view *view, double ratio, double half_width)
     double percent = 100 * half_width;
     char text[48] = "-";
 
-    if (isfinite(ratio) && isfinite(percent))
+    if (isfinite(ratio) && percent > 100)
+        snprintf(text, sizeof(text), "%.4f %s>100%%", ratio, view->terminal->utf8 ? "±" : "+-");
+    else if (isfinite(ratio) && isfinite(percent))
         snprintf(text, sizeof(text), "%.4f %s%.*f%%", ratio, view->terminal->utf8 ? "±" : "+-",
                  percent < 0.095 ? 2
                  : percent < 100 ? 1
@@ -265,8 +267,12 @@ static void add_totals(struct view *view)
     struct dwb_report_totals totals;
     char text[96];
 
-    if (view->report->n_rows < 2 || !dwb_report_totals_of(view->report, &totals))
+    if (view->report->n_rows < 2)
         return;
+    if (!dwb_report_totals_of(view->report, &totals)) {
+        note(view, "no total: not every layer has a ratio");
+        return;
+    }
     for (size_t k = 0; k < DWB_REPORT_N_OPERATIONS; k++)
         rates[k] = (struct dwb_report_figures){.gflops = totals.gflops[k],
                                                .percent_of_peak = totals.percent_of_peak[k]};

@@ -143,13 +143,17 @@ class Usage(Case):
         self.assertIn(self.sock, self.ctl("status", code=3).stderr)
         self.ctl("status", "--socket", "/tmp/" + "x" * 200, code=2)
 
-    @unittest.skipIf(os.geteuid() == 0, "root may use any socket")
     def test_no_permission(self):
         with socket.socket(socket.AF_UNIX) as s:
             s.bind(self.sock)
             s.listen(1)
             os.chmod(self.sock, 0)
-            self.assertIn("usermod", self.ctl("status", "-s", self.sock, code=3).stderr)
+            os.chmod(self.dir, 0o755)
+            nobody = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
+            p = subprocess.run([CTL, "status", "-s", self.sock], capture_output=True, text=True,
+                               env=self.env, timeout=30, **nobody)
+            self.assertEqual(p.returncode, 3)
+            self.assertIn("usermod -aG dwbench", p.stderr)
 
     def test_silent_daemon(self):
         with socket.socket(socket.AF_UNIX) as s:
@@ -402,36 +406,39 @@ class Real(Case):
         self.sock = self.env["DWBENCH_SOCKET"] = daemon.socket
 
     def measure(self, *args):
-        """On a machine so busy that every sample is dropped there is no ratio (exit 5): again."""
-        for _ in range(5):
-            p = subprocess.run([CTL, *args, *QUICK], capture_output=True, text=True, env=self.env,
-                               cwd=self.dir, stdin=subprocess.DEVNULL, timeout=120)
-            if p.returncode != 5:
-                break
-        self.assertEqual(p.returncode, 0, f"{args}\n{p.stdout}\n{p.stderr}")
-        return p
+        """Exit 0; or 5, when the machine was so busy that every sample of an operation had to be
+        dropped: then the document must say so."""
+        p = subprocess.run([CTL, *args, *QUICK, "-f", "json"], capture_output=True, text=True,
+                           env=self.env, cwd=self.dir, stdin=subprocess.DEVNULL, timeout=120)
+        self.assertIn(p.returncode, (0, 5), f"{args}\n{p.stdout}\n{p.stderr}")
+        document = json.loads(p.stdout)
+        entry = document["results"][0]
+        self.assertEqual(document["ratio"], entry["ratio"])
+        self.assertGreater(entry["verification"]["positions"], 0)
+        if p.returncode == 5:
+            self.assertIsNone(entry["ratio"]["time"]["floor"])
+            self.assertEqual(entry["verdict"], "contaminated")
+            self.assertGreater(entry["dropped_share"], 0.5)
+        else:
+            self.assertGreater(entry["ratio"]["time"]["floor"], 0)
+        return document
 
     def left_behind(self):
         return [n for n in os.listdir(self.dir) if n.startswith("dwbench-run")]
 
     def test_run(self):
-        p = self.measure("run", *TINY, "-f", "json")
-        document = json.loads(p.stdout)
-        self.assertGreater(document["ratio"]["time"]["floor"], 0)
+        document = self.measure("run", *TINY)
         self.assertEqual(document["results"][0]["layer"]["name"], "tiny")
         self.assertEqual(self.left_behind(), [])
         self.assertEqual(self.processes(), [])
 
-    def test_run_table_and_csv(self):
-        p = self.measure("run", *TINY, "-q")
+    def test_run_quiet_table(self):
+        p = subprocess.run([CTL, "run", *TINY, *QUICK, "-q"], capture_output=True, text=True,
+                           env=self.env, cwd=self.dir, timeout=120)
+        self.assertIn(p.returncode, (0, 5))
         self.assertEqual(p.stderr, "")
-        self.assertIn("tiny", p.stdout)
-        self.assertIn("% of the saving", p.stdout)
-        p = self.measure("run", *TINY, "-f", "csv", "-o", "o.csv")
-        with open(os.path.join(self.dir, "o.csv"), newline="", encoding="utf-8") as f:
-            rows = list(csv.DictReader(f))
-        self.assertEqual(len(rows), 1)
-        self.assertGreater(float(rows[0]["standard_ns"]), 0)
+        self.assertRegex(p.stdout, r"(?m)^tiny +8 16x16 k3 s1 ")
+        self.assertIn("machine: ", p.stdout)
 
     def run_until_measuring(self):
         process = self.start("run", "example", "--budget", "60s")
@@ -479,14 +486,21 @@ class Real(Case):
     def test_service(self):
         self.daemon()
         path = self.write("layer.yaml", "{name: mine, Dk: 3, Dx: 8, M: 8, N: 8}\n")
-        document = json.loads(self.measure("submit", path, "--wait", "-f", "json").stdout)
-        self.assertGreater(document["ratio"]["time"]["floor"], 0)
+        document = self.measure("submit", path, "--wait")
         job = json.loads(self.ctl("list", "-f", "json").stdout)["jobs"][0]
         self.assertEqual(job["state"], "done")
-        self.assertEqual(json.loads(self.ctl("result", job["id"], "-f", "json").stdout), document)
-        self.assertIn("mine", self.ctl("watch", job["id"]).stdout)
+        code = 0 if document["ratio"]["time"]["floor"] else 5
+        p = self.ctl("result", job["id"], "-f", "json", code=code)
+        self.assertEqual(json.loads(p.stdout), document)
+        self.assertIn("mine", self.ctl("watch", job["id"], code=code).stdout)
+        row = next(csv.DictReader(io.StringIO(
+            self.ctl("result", job["id"], "-f", "csv", code=code).stdout)))
+        self.assertEqual(row["job"], job["id"])
+        floor = document["ratio"]["time"]["floor"]
+        self.assertEqual(row["ratio"], f"{floor:.9g}" if floor else "")
         self.assertIn("done", self.ctl("status", job["id"]).stdout)
-        self.assertRegex(self.ctl("status").stdout, r"[1-5] done")
+        self.assertRegex(self.ctl("status").stdout, "1 done")
+        self.assertIn("finished", self.ctl("cancel", job["id"], code=2).stderr)
         self.assertIn("# TYPE", self.ctl("metrics").stdout)
         self.assertIn(self.sock, self.ctl("version").stdout)
         self.assertIn("problem", self.ctl("doctor").stdout)
@@ -508,7 +522,7 @@ class Real(Case):
         _, err = waiting.communicate(timeout=20)
         self.assertEqual(waiting.returncode, 4)
         self.assertIn("is cancelled", err)
-        self.ctl("cancel", job["id"], code=2)
+        self.assertIn("is cancelled", self.ctl("cancel", job["id"]).stdout)  # once more is fine
 
 
 if __name__ == "__main__":

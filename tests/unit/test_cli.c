@@ -19,7 +19,7 @@ static const struct dwb_verb verb_none = {
 static int parse(const struct dwb_verb *verb, struct dwb_cli *cli, const char *line)
 {
     static char copy[1024];
-    static char *argv[32]; /* the struct points into it */
+    static char *argv[64]; /* the struct points into it */
     char *rest = NULL;
     bool done = false;
     int argc = 1;

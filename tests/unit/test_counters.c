@@ -7,11 +7,13 @@
 #include "measure/counters.h"
 
 #include "common/cleanup.h"
+#include "kernels/kernels.h"
 
 #include <check.h>
 #include <errno.h>
 #include <linux/perf_event.h>
 #include <string.h>
+#include <time.h>
 
 #define FDS_MAX     64
 #define FD_BASE     1000
@@ -482,6 +484,27 @@ START_TEST(test_real_kernel)
 }
 END_TEST
 
+/* The work that real counters are held against: it runs, and takes the time that its counts imply.
+ */
+START_TEST(test_known_work)
+{
+    DWB_CLEANUP(dwb_work_freep) struct dwb_work *known = NULL;
+    struct timespec before, after;
+
+    ck_assert_int_eq(dwb_work_new(DWB_ISA_PORTABLE, &known), 0);
+    ck_assert_uint_eq(known->flops % (2 * dwb_fma_peak_macs(DWB_ISA_PORTABLE)), 0);
+    for (int kind = DWB_WORK_LOOP; kind <= DWB_WORK_MISSES; kind++) {
+        known->prepare(known->userdata, (enum dwb_work_kind)kind);
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &before);
+        known->run(known->userdata, (enum dwb_work_kind)kind);
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &after);
+        /* 20,000 branches, 500,000 iterations and more: none of it is done in 10 us. */
+        ck_assert_int_gt(
+            (after.tv_sec - before.tv_sec) * 1000000000L + after.tv_nsec - before.tv_nsec, 10000);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("counters");
@@ -506,6 +529,7 @@ int main(void)
     tcase_add_test(tests, test_unknown_event);
     tcase_add_test(tests, test_bad_catalogue);
     tcase_add_test(tests, test_real_kernel);
+    tcase_add_test(tests, test_known_work);
     suite_add_tcase(suite, tests);
     srunner_run_all(runner, CK_NORMAL);
     n_failed = srunner_ntests_failed(runner);
