@@ -136,8 +136,8 @@ int dwb_figures_against(const struct dwb_figures *ours, const struct dwb_figures
                         enum dwb_operation operation, struct dwb_ratio_figures *ret_ratio)
 {
     struct dwb_ratio_figures ratio = unknown_ratio;
-    int r = ratio_init(&ours->operations[operation], &peer->operations[operation], ours->alpha,
-                       &ratio);
+    int r =
+        ratio_init(&ours->operations[operation], &peer->operations[operation], ours->alpha, &ratio);
 
     if (r == 0)
         *ret_ratio = ratio;

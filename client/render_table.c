@@ -195,7 +195,7 @@ static void note_reasons(struct view *view, const struct dwb_report_row *row)
     }
 }
 
-/* Under a peer's row: our speed over its, an operation each. */
+/* Under a peer's row: how our kernels do against it, an operation each. */
 static void note_speedup(struct view *view, const struct dwb_report_row *row)
 {
     static const char *const names[] = {"standard", "depthwise", "pointwise", "separable"};
@@ -218,7 +218,7 @@ static void note_speedup(struct view *view, const struct dwb_report_row *row)
         else
             snprintf(cell, sizeof(cell), "-");
         n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s %s",
-                              k ? ", " : "native is faster by a factor of: ", names[k], cell);
+                              k ? ", " : "its time / native's: ", names[k], cell);
     }
     note(view, text);
 }
@@ -273,6 +273,8 @@ static void add_totals(struct view *view)
         note(view, "no total: not every layer has a ratio");
         return;
     }
+    if (totals.n_distinct < 2) /* one layer on several backends */
+        return;
     for (size_t k = 0; k < DWB_REPORT_N_OPERATIONS; k++)
         rates[k] = (struct dwb_report_figures){.gflops = totals.gflops[k],
                                                .percent_of_peak = totals.percent_of_peak[k]};
@@ -290,9 +292,10 @@ static void add_totals(struct view *view)
         add_rates(view, rates);
     add(view, DWB_STYLE_PLAIN, "");
     note_below(view, NULL, rates);
-    if (totals.n_layers > view->report->n_rows) {
-        snprintf(text, sizeof(text), "%zu distinct layers, each times its repeat in the network",
-                 view->report->n_rows);
+    if (totals.n_layers > totals.n_distinct) {
+        snprintf(text, sizeof(text),
+                 "%" PRIu64 " distinct layers, each times its repeat in the network",
+                 totals.n_distinct);
         note(view, text);
     }
 }

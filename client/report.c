@@ -145,6 +145,7 @@ bool dwb_report_totals_of(const struct dwb_report *report, struct dwb_report_tot
         if (!same_backend(row, &report->rows[0]))
             continue;
         totals.n_layers += row->repeat;
+        totals.n_distinct++;
         for (size_t k = 0; k < DWB_REPORT_N_OPERATIONS; k++) {
             ns[k] += repeat * row->operations[k].floor_ns; /* a NAN makes the sum one */
             macs[k] += repeat * row->operations[k].macs_executed;

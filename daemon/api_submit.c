@@ -154,8 +154,8 @@ static bool check_backends(struct submit *submit)
             continue;
         dwb_problem_reply_with(submit->exchange, 422, "backend_not_available",
                                json_pack("{s:[{s:i, s:i, s:s, s:s, s:s}]}", "errors", "line", 0,
-                                         "column", 0, "field", "backends", "value", name,
-                                         "message", reason),
+                                         "column", 0, "field", "backends", "value", name, "message",
+                                         reason),
                                "%s", reason);
         return false;
     }
@@ -241,8 +241,8 @@ void dwb_api_jobs_submit(struct dwb_api *api, struct dwb_http_exchange *exchange
         reply_refused(submit, DWB_JOBS_E_DRAINING);
         return;
     }
-    if (!check_document(submit) || !check_limits(submit) || !check_key(submit) ||
-        !make_canonical(submit) || reply_known_key(submit))
+    if (!check_document(submit) || !check_backends(submit) || !check_limits(submit) ||
+        !check_key(submit) || !make_canonical(submit) || reply_known_key(submit))
         return;
     struct dwb_jobs_submission submission = {
         .name = submit->spec->name,

@@ -86,9 +86,9 @@ static json_t *backends(void)
     json_t *array = json_array();
     char directory[4096];
 
-    json_array_append_new(array, json_pack("{s:s, s:s, s:b, s:s}", "name", dwb_backend_name(0),
-                                           "version", DWB_VERSION, "available", true, "reason",
-                                           ""));
+    json_array_append_new(array,
+                          json_pack("{s:s, s:s, s:b, s:s}", "name", dwb_backend_name(0), "version",
+                                    DWB_VERSION, "available", true, "reason", ""));
     if (dwb_paths_modules(directory, sizeof directory) < 0)
         directory[0] = '\0';
     for (unsigned bit = 1; bit < DWB_N_BACKENDS; bit++) {
@@ -98,10 +98,9 @@ static json_t *backends(void)
 
         if (there)
             backend->version(version, sizeof version);
-        json_array_append_new(array, json_pack("{s:s, s:s?, s:b, s:s}", "name",
-                                               dwb_backend_name(bit), "version",
-                                               there ? version : NULL, "available", there,
-                                               "reason", error));
+        json_array_append_new(
+            array, json_pack("{s:s, s:s?, s:b, s:s}", "name", dwb_backend_name(bit), "version",
+                             there ? version : NULL, "available", there, "reason", error));
     }
     return array;
 }
@@ -117,10 +116,10 @@ json_t *dwb_probe_new(uint32_t cpu, enum dwb_isa isa, uint64_t seed)
     dwb_bench_isas_text(flags, isas, sizeof isas);
     if (isa == DWB_ISA_AUTO)
         isa = dwb_cpu_best_isa(flags);
-    return json_pack("{s:s, s:s, s:{s:s?, s:o, s:i}, s:o, s:s, s:o, s:o, s:o, s:o}", "type", "probe",
-                     "version", DWB_VERSION, "cpu", "model", named ? model : NULL, "flags",
+    return json_pack("{s:s, s:s, s:{s:s?, s:o, s:i}, s:o, s:s, s:o, s:o, s:o, s:o}", "type",
+                     "probe", "version", DWB_VERSION, "cpu", "model", named ? model : NULL, "flags",
                      words(flags_text, ","), "pinned", (int)cpu, "isas", words(isas, ", "),
-                     "isa_best", dwb_isa_name(dwb_cpu_best_isa(flags)), "kernels", kernels(flags), "backends", backends(),
-                     "counters", counters_of(cpu, isa), "environment",
+                     "isa_best", dwb_isa_name(dwb_cpu_best_isa(flags)), "kernels", kernels(flags),
+                     "backends", backends(), "counters", counters_of(cpu, isa), "environment",
                      dwb_environment_new(cpu, seed, fp_control));
 }

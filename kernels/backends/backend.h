@@ -29,7 +29,7 @@ struct dwb_backend_conv { /* what to prepare; everything is borrowed until the r
 struct dwb_backend_ready { /* a prepared convolution */
     void (*run)(struct dwb_backend_ready *ready);
     void (*release)(struct dwb_backend_ready *ready);
-    char kernel[64];  /* the library's own name of what runs */
+    char kernel[48];  /* the library's own name of what runs */
     enum dwb_isa isa; /* what it runs on; AUTO = the library does not say */
 };
 
