@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#define FRAME         7 /* "[] ", the last column, and the "^C" that a terminal may echo */
 #define BAR_MAX       30
 #define PLAIN_STEPS   10
 #define PLAIN_STEP_NS UINT64_C(10000000000)
@@ -46,8 +47,8 @@ static void draw(struct dwb_progress_bar *bar, uint64_t now_ns)
     unsigned room, filled;
 
     describe(bar, now_ns, text, sizeof(text));
-    room = bar->terminal.columns > strlen(text) + 4
-               ? bar->terminal.columns - (unsigned)strlen(text) - 4
+    room = bar->terminal.columns > strlen(text) + FRAME
+               ? bar->terminal.columns - (unsigned)strlen(text) - FRAME
                : 0;
     room = room > BAR_MAX ? BAR_MAX : room;
     filled = (unsigned)(bar->fraction * room);

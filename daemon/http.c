@@ -28,6 +28,9 @@
 #define KICK_NS           1
 #define N_ANSWER_HEADERS  6
 #define POOL_ANSWER_BYTES 2048 /* of a connection's pool, for the answer's head */
+/* A body past the cap is still read (and dropped) up to here: most clients look for the answer only
+ * when they have sent everything. Beyond it the connection is cut. */
+#define DROPPED_BYTES_MAX (2u << 20)
 
 struct connection {
     struct connection *next, *previous;
@@ -54,6 +57,7 @@ struct dwb_http_exchange {
     const char *route;
     enum dwb_http_refusal refusal;
     struct buffer body; /* of the request, later of the stream */
+    uint64_t n_dropped; /* bytes of the request's body */
     struct MHD_Response *response;
     unsigned status;
     struct {
@@ -349,35 +353,47 @@ static enum MHD_Result begin(struct dwb_http *http, struct MHD_Connection *handl
     errno = 0;
     if (exchange->peer->over_quota)
         exchange->refusal = DWB_HTTP_TOO_MANY_CONNECTIONS;
-    else if (length && (strtoull(length, NULL, 10) > http->options.body_bytes_max || errno))
+    else if (length && (strtoull(length, NULL, 10) > DROPPED_BYTES_MAX || errno))
         exchange->refusal = DWB_HTTP_TOO_LARGE;
     return exchange->refusal == DWB_HTTP_NONE ? MHD_YES : dispatch(exchange);
+}
+
+/* A piece of the body. */
+static enum MHD_Result take_body(struct dwb_http_exchange *exchange, const char *data,
+                                 size_t *length)
+{
+    struct dwb_http *http = exchange->http;
+
+    if (exchange->body.length + *length > http->options.body_bytes_max)
+        exchange->refusal = DWB_HTTP_TOO_LARGE;
+    if (exchange->refusal == DWB_HTTP_NONE) {
+        if (append(&exchange->body, data, *length) < 0)
+            return MHD_NO;
+    } else {
+        exchange->n_dropped += *length;
+    }
+    *length = 0;
+    if (exchange->n_dropped <= DROPPED_BYTES_MAX)
+        return MHD_YES;
+    /* Only a chunked body comes here. The library takes no answer in mid-body. */
+    send_raw(exchange->peer->fd, 413, "Content Too Large", "too_large");
+    if (http->observe)
+        http->observe(exchange->route, exchange->method, 413,
+                      dwb_clock_monotonic_ns() - exchange->start_ns, http->userdata);
+    return MHD_NO;
 }
 
 static enum MHD_Result on_request(void *userdata, struct MHD_Connection *handle, const char *path,
                                   const char *method, const char *version, const char *data,
                                   size_t *length, void **state)
 {
-    struct dwb_http *http = userdata;
     struct dwb_http_exchange *exchange = *state;
 
     (void)version;
     if (!exchange)
-        return begin(http, handle, path, method, state);
-    if (*length > 0) {
-        if (exchange->body.length + *length > http->options.body_bytes_max) {
-            /* A chunked body that grew past the cap. The library takes no answer in mid-body. */
-            send_raw(exchange->peer->fd, 413, "Content Too Large", "too_large");
-            if (http->observe)
-                http->observe("other", exchange->method, 413,
-                              dwb_clock_monotonic_ns() - exchange->start_ns, http->userdata);
-            return MHD_NO;
-        }
-        if (append(&exchange->body, data, *length) < 0)
-            return MHD_NO;
-        *length = 0;
-        return MHD_YES;
-    }
+        return begin(userdata, handle, path, method, state);
+    if (*length > 0)
+        return take_body(exchange, data, length);
     if (exchange->queued)
         return MHD_YES;
     if (!exchange->dispatched)

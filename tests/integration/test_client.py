@@ -327,6 +327,18 @@ class Fake(Case):
         with open(os.path.join(self.dir, "out.json"), encoding="utf-8") as f:
             self.assertIn("time", json.load(f)["ratio"])
 
+    def test_documents_fit_the_schema(self):
+        """What the rendering tests and this server serve is what dwbenchd would."""
+        try:
+            import jsonschema
+        except ImportError:
+            self.skipTest("python3-jsonschema is not installed")
+        with open(os.path.join(SOURCE, "docs", "result.schema.json"), encoding="utf-8") as f:
+            validator = jsonschema.Draft202012Validator(json.load(f))
+        for name in ("layer", "suite", "partial", "wrong"):
+            with open(os.path.join(DATA, name + ".json"), encoding="utf-8") as f:
+                validator.validate(json.load(f))
+
     def test_verdicts(self):
         for document, code, word in (("suite", 0, "contaminated"), ("wrong", 4, "OUTPUTS WRONG"),
                                      ("partial", 5, "no ratio: ")):

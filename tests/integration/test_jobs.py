@@ -67,7 +67,7 @@ class Jobs(unittest.TestCase):
 
     @classmethod
     def tearDownClass(cls):
-        cls.daemon.close()
+        cls.daemon.finish()
 
     def setUp(self):
         self.daemon.set_mode("ok")

@@ -1,5 +1,6 @@
 /*
- * Reports from stored documents (tests/unit/data): what a person and a program get to see, at every
+ * Reports from stored documents (tests/unit/data: the members of real ones, the figures made up so
+ * that each case is there): what a person and a program get to see, at every
  * width, and which exit code a document stands for.
  */
 
@@ -383,7 +384,7 @@ static char *progress_text(bool interactive, bool quiet)
     FILE *out = open_memstream(&text, &n);
 
     dwb_progress_init(&bar, out, -1, quiet);
-    bar.terminal = (struct dwb_terminal){.interactive = interactive, .columns = 80};
+    bar.terminal = (struct dwb_terminal){.interactive = interactive, .columns = 100};
     snprintf(bar.state, sizeof(bar.state), "measuring");
     snprintf(bar.layer, sizeof(bar.layer), "dws3");
     bar.replicates_min = 100;
