@@ -182,7 +182,25 @@ static json_t *numbers_to_json(const struct dwb_figures *figures)
         json_boolean(figures->precision_reached));
 }
 
-json_t *dwb_entry_to_json(const struct dwb_figures *figures)
+/* Ours against this backend, an operation a member; NULL without memory. */
+static json_t *against_to_json(const struct dwb_figures *ours, const struct dwb_figures *peer)
+{
+    json_t *object = json_object();
+
+    for (unsigned k = DWB_OPERATION_STANDARD; object && k <= DWB_OPERATION_SEPARABLE; k++) {
+        struct dwb_ratio_figures ratio;
+
+        if (dwb_figures_against(ours, peer, (enum dwb_operation)k, &ratio) < 0 ||
+            json_object_set_new(object, dwb_operation_name((enum dwb_operation)k),
+                                time_ratio_to_json(ours, &ratio)) < 0) {
+            json_decref(object);
+            return NULL;
+        }
+    }
+    return object;
+}
+
+json_t *dwb_entry_to_json(const struct dwb_figures *figures, const struct dwb_figures *ours)
 {
     const struct dwb_figures_input *input = &figures->input;
     json_t *entry = numbers_to_json(figures);
@@ -199,6 +217,11 @@ json_t *dwb_entry_to_json(const struct dwb_figures *figures)
                              dwb_environment_merge(input->records, input->n_records)) < 0 ||
          json_object_set_new(entry, "why", why_to_json(figures)) < 0 ||
          json_object_set_new(entry, "explain", dwb_explain_to_json(figures)) < 0)) {
+        json_decref(entry);
+        return NULL;
+    }
+    if (entry && ours &&
+        json_object_set_new(entry, "native_speedup", against_to_json(ours, figures)) < 0) {
         json_decref(entry);
         return NULL;
     }

@@ -90,6 +90,9 @@ static int operation_init(const struct dwb_figures *figures, enum dwb_operation 
     return 0;
 }
 
+static const struct dwb_ratio_figures unknown_ratio = {
+    .floor = NAN, .median = NAN, .ci_low = NAN, .ci_high = NAN, .half_width = INFINITY};
+
 static int ratio_init(const struct dwb_operation_figures *standard,
                       const struct dwb_operation_figures *other, double alpha,
                       struct dwb_ratio_figures *ratio)
@@ -127,6 +130,18 @@ static int ratio_init(const struct dwb_operation_figures *standard,
     ratio->half_width = (ratio->ci_high - ratio->ci_low) / 2 / ratio->floor;
     ratio->stretched = interval.stretched;
     return 0;
+}
+
+int dwb_figures_against(const struct dwb_figures *ours, const struct dwb_figures *peer,
+                        enum dwb_operation operation, struct dwb_ratio_figures *ret_ratio)
+{
+    struct dwb_ratio_figures ratio = unknown_ratio;
+    int r =
+        ratio_init(&ours->operations[operation], &peer->operations[operation], ours->alpha, &ratio);
+
+    if (r == 0)
+        *ret_ratio = ratio;
+    return r;
 }
 
 static void add_reason(struct dwb_figures *figures, const char *format, ...)
@@ -271,9 +286,6 @@ static int canary_init(struct dwb_figures *figures)
 
 static void set_unknown(struct dwb_figures *figures)
 {
-    static const struct dwb_ratio_figures unknown = {
-        .floor = NAN, .median = NAN, .ci_low = NAN, .ci_high = NAN, .half_width = INFINITY};
-
     for (unsigned k = 0; k < DWB_FIGURES_N_OPERATIONS; k++) {
         struct dwb_operation_figures *op = &figures->operations[k];
         op->floor_ns = op->median_ns = op->ci_low_ns = op->ci_high_ns = NAN;
@@ -281,7 +293,7 @@ static void set_unknown(struct dwb_figures *figures)
         if (figures->input.n_records == 0)
             snprintf(op->reason, sizeof op->reason, "%s", nothing);
     }
-    figures->ratio = figures->ratio_fused = unknown;
+    figures->ratio = figures->ratio_fused = unknown_ratio;
     if (figures->input.n_records == 0)
         snprintf(figures->ratio.reason, sizeof figures->ratio.reason, "%s", nothing);
     figures->saving_delivered = figures->peak_gflops = NAN;

@@ -83,6 +83,13 @@ struct dwb_figures {
 int dwb_figures_init(const struct dwb_figures_input *input, struct dwb_figures *ret_figures);
 void dwb_figures_deinit(struct dwb_figures *figures);
 
+/*
+ * The peer's time of an operation over ours, floor over floor, with the interval of the ratio:
+ * above 1 ours is the faster. Both figures must come from the same records. 0 or -ENOMEM.
+ */
+int dwb_figures_against(const struct dwb_figures *ours, const struct dwb_figures *peer,
+                        enum dwb_operation operation, struct dwb_ratio_figures *ret_ratio);
+
 const char *dwb_verdict_name(enum dwb_verdict verdict);
 
 /* Significance of one layer's interval: Bonferroni over the layers of the job. */

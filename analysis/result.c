@@ -135,35 +135,47 @@ static void add_to_totals(struct build *build, const struct dwb_figures *figures
     totals->separable_macs += repeat * (double)figures->theory.nominal.separable;
 }
 
-static int add_entry(struct build *build, const struct dwb_figures_input *input)
+/* ours: the native entry's figures of the same layer, which a peer is compared with; or NULL. */
+static int add_entry(struct build *build, const struct dwb_figures *figures,
+                     const struct dwb_figures *ours)
 {
-    struct dwb_figures figures;
-    int r = dwb_figures_init(input, &figures);
-
-    if (r < 0)
-        return r;
-    add_to_totals(build, &figures);
-    r = json_array_append_new(build->results, dwb_entry_to_json(&figures)) < 0 ? -ENOMEM : 0;
-    dwb_figures_deinit(&figures);
-    return r;
+    add_to_totals(build, figures);
+    return json_array_append_new(build->results, dwb_entry_to_json(figures, ours)) < 0 ? -ENOMEM
+                                                                                       : 0;
 }
 
 static int add_layer(struct build *build, size_t layer, struct dwb_record *const *records,
                      size_t n_records)
 {
     const char *backends[BACKENDS_MAX];
-    size_t n_backends = list_backends(records, n_records, backends);
+    size_t n_backends = list_backends(records, n_records, backends), n = 0;
     struct dwb_figures_input input = {
         .spec = build->spec, .layer = &build->spec->layers[layer], .records = records};
-    int r = 0;
+    struct dwb_figures figures[BACKENDS_MAX];
+    const struct dwb_figures *ours = NULL;
+    int r;
 
-    if (n_backends == 0) /* nothing was measured: an entry without figures */
-        return add_entry(build, &input);
-    input.n_records = n_records;
-    for (size_t i = 0; r == 0 && i < n_backends; i++) {
-        input.backend = backends[i];
-        r = add_entry(build, &input);
+    if (n_backends == 0) { /* nothing was measured: an entry without figures */
+        r = dwb_figures_init(&input, &figures[0]);
+        if (r == 0) {
+            r = add_entry(build, &figures[0], NULL);
+            dwb_figures_deinit(&figures[0]);
+        }
+        return r;
     }
+    input.n_records = n_records;
+    for (r = 0; n < n_backends; n++) {
+        input.backend = backends[n];
+        r = dwb_figures_init(&input, &figures[n]);
+        if (r < 0)
+            break;
+        if (strcmp(backends[n], dwb_backend_name(0)) == 0)
+            ours = &figures[n];
+    }
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = add_entry(build, &figures[i], &figures[i] == ours ? NULL : ours);
+    for (size_t i = 0; i < n; i++)
+        dwb_figures_deinit(&figures[i]);
     return r;
 }
 
@@ -196,13 +208,16 @@ static json_t *totals_to_json(const struct build *build)
 static json_t *job_to_json(const struct dwb_spec *spec, const json_t *job)
 {
     const struct dwb_options *options = &spec->options;
+    char backends[DWB_BACKENDS_TEXT_MAX];
+
+    dwb_backends_to_text(options->backends, backends);
     json_t *object = job ? json_deep_copy(job) : json_object();
-    json_t *resolved =
-        json_pack("{s:s, s:s, s:I, s:f, s:i, s:I, s:f, s:o}", "isa", dwb_isa_name(options->isa),
-                  "cache", dwb_cache_mode_name(options->cache), "budget_ns",
-                  (json_int_t)options->budget_ns, "precision", options->precision, "replicates",
-                  (int)options->replicates, "seed", (json_int_t)options->seed, "alpha", spec->alpha,
-                  "resolution", spec->resolution ? json_integer(spec->resolution) : json_null());
+    json_t *resolved = json_pack(
+        "{s:s, s:s, s:s, s:I, s:f, s:i, s:I, s:f, s:o}", "backends", backends, "isa",
+        dwb_isa_name(options->isa), "cache", dwb_cache_mode_name(options->cache), "budget_ns",
+        (json_int_t)options->budget_ns, "precision", options->precision, "replicates",
+        (int)options->replicates, "seed", (json_int_t)options->seed, "alpha", spec->alpha,
+        "resolution", spec->resolution ? json_integer(spec->resolution) : json_null());
 
     if (object && json_object_set_new(object, "options", resolved) == 0)
         return object;

@@ -24,7 +24,10 @@
                     x("replicates", "N", "fresh processes a layer, at least (10)")                 \
                         x("seed", "N", "of inputs and of every random order (1)")                  \
                             x("alpha", "X", "width multiplier of the network (1)")                 \
-                                x("resolution", "PIXELS", "input resolution in place of 224")
+                                x("resolution", "PIXELS", "input resolution in place of 224")      \
+                                    x("backends", "LIST",                                          \
+                                      "some of native,onednn,xnnpack, in the same blocks; also "   \
+                                      "--backend (native)")
 
 #define KEY_NAME(name_, argument_, help_) name_,
 const char *const dwb_cli_job_keys[DWB_CLI_N_JOB_KEYS] = {JOB_KEYS(KEY_NAME)};

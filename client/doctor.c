@@ -92,6 +92,26 @@ static void examine_cpu(const json_t *machine, struct dwb_findings *findings)
             "is measured");
 }
 
+static void examine_backends(const json_t *machine, struct dwb_findings *findings)
+{
+    const json_t *backend;
+    size_t i;
+
+    json_array_foreach(json_object_get(machine, "backends"), i, backend)
+    {
+        const char *name = text_of(backend, "name"), *reason = text_of(backend, "reason");
+
+        if (json_is_true(json_object_get(backend, "available")))
+            dwb_findings_add(findings, DWB_FINDING_OK, "backend", NULL, "%s, version %s",
+                             name ? name : "?", text_of(backend, "version"));
+        else
+            dwb_findings_add(findings, DWB_FINDING_NOTE, "backend",
+                             "sudo apt-get install libdnnl-dev libxnnpack-dev libpthreadpool-dev, "
+                             "then build dwbench again",
+                             "%s: %s", name ? name : "?", reason ? reason : "not available");
+    }
+}
+
 /* Counters that count, in one line; then those that do not, a reason a line. */
 static void examine_counters(const json_t *info, struct dwb_findings *findings)
 {
@@ -215,6 +235,7 @@ void dwb_doctor_examine(const json_t *info, struct dwb_findings *findings)
         return;
     }
     examine_cpu(machine, findings);
+    examine_backends(machine, findings);
     examine_counters(info, findings);
     examine_perf(environment, findings);
     examine_frequency(environment, findings);

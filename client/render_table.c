@@ -195,6 +195,34 @@ static void note_reasons(struct view *view, const struct dwb_report_row *row)
     }
 }
 
+/* Under a peer's row: how our kernels do against it, an operation each. */
+static void note_speedup(struct view *view, const struct dwb_report_row *row)
+{
+    static const char *const names[] = {"standard", "depthwise", "pointwise", "separable"};
+    const json_t *speedup = json_object_get(row->entry, "native_speedup");
+    char text[320], cell[48];
+    size_t n = 0;
+
+    if (!speedup)
+        return;
+    for (size_t k = 0; k < sizeof(names) / sizeof(names[0]) && n < sizeof(text); k++) {
+        const json_t *ratio = json_object_get(speedup, names[k]);
+        double value = json_number_value(json_object_get(ratio, "floor"));
+        double half = json_number_value(json_object_get(ratio, "half_width"));
+
+        if (value > 0 && half > 0)
+            snprintf(cell, sizeof(cell), "%.3f %s%.1f%%", value, view->terminal->utf8 ? "±" : "+-",
+                     100 * half);
+        else if (value > 0)
+            snprintf(cell, sizeof(cell), "%.3f", value);
+        else
+            snprintf(cell, sizeof(cell), "-");
+        n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s %s",
+                              k ? ", " : "its time / native's: ", names[k], cell);
+    }
+    note(view, text);
+}
+
 static void add_row(struct view *view, const struct dwb_report_row *row)
 {
     const char *verdict = row->outputs_wrong ? "WRONG" : row->verdict ? row->verdict : "-";
@@ -207,6 +235,11 @@ static void add_row(struct view *view, const struct dwb_report_row *row)
     format_shape(row, shape, sizeof(shape));
     snprintf(name, sizeof(name), row->repeat > 1 ? "%.60s x%" PRIu64 : "%.60s", row->name,
              row->repeat);
+    if (row->backend && strcmp(row->backend, "native") != 0) {
+        size_t n = strlen(name);
+
+        snprintf(name + n, sizeof(name) - n, " %s", row->backend);
+    }
     add(view, DWB_STYLE_BOLD, name);
     if (view->layout < LAYOUT_SHAPE_BELOW)
         add(view, DWB_STYLE_PLAIN, shape);
@@ -221,6 +254,7 @@ static void add_row(struct view *view, const struct dwb_report_row *row)
         add_rates(view, row->operations);
     add(view, style, verdict);
     note_below(view, shape, row->operations);
+    note_speedup(view, row);
     if (row->why)
         note(view, row->why);
     note_reasons(view, row);
@@ -239,6 +273,8 @@ static void add_totals(struct view *view)
         note(view, "no total: not every layer has a ratio");
         return;
     }
+    if (totals.n_distinct < 2) /* one layer on several backends */
+        return;
     for (size_t k = 0; k < DWB_REPORT_N_OPERATIONS; k++)
         rates[k] = (struct dwb_report_figures){.gflops = totals.gflops[k],
                                                .percent_of_peak = totals.percent_of_peak[k]};
@@ -256,9 +292,10 @@ static void add_totals(struct view *view)
         add_rates(view, rates);
     add(view, DWB_STYLE_PLAIN, "");
     note_below(view, NULL, rates);
-    if (totals.n_layers > view->report->n_rows) {
-        snprintf(text, sizeof(text), "%zu distinct layers, each times its repeat in the network",
-                 view->report->n_rows);
+    if (totals.n_layers > totals.n_distinct) {
+        snprintf(text, sizeof(text),
+                 "%" PRIu64 " distinct layers, each times its repeat in the network",
+                 totals.n_distinct);
         note(view, text);
     }
 }

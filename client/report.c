@@ -126,6 +126,12 @@ void dwb_report_free(struct dwb_report *report)
     free(report);
 }
 
+static bool same_backend(const struct dwb_report_row *a, const struct dwb_report_row *b)
+{
+    return a->backend && b->backend ? strcmp(a->backend, b->backend) == 0
+                                    : a->backend == b->backend;
+}
+
 bool dwb_report_totals_of(const struct dwb_report *report, struct dwb_report_totals *ret_totals)
 {
     struct dwb_report_totals totals = {0};
@@ -136,7 +142,10 @@ bool dwb_report_totals_of(const struct dwb_report *report, struct dwb_report_tot
         const struct dwb_report_row *row = &report->rows[i];
         double repeat = (double)row->repeat;
 
+        if (!same_backend(row, &report->rows[0]))
+            continue;
         totals.n_layers += row->repeat;
+        totals.n_distinct++;
         for (size_t k = 0; k < DWB_REPORT_N_OPERATIONS; k++) {
             ns[k] += repeat * row->operations[k].floor_ns; /* a NAN makes the sum one */
             macs[k] += repeat * row->operations[k].macs_executed;

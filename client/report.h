@@ -47,7 +47,7 @@ struct dwb_report_row {
 };
 
 struct dwb_report_totals { /* sums over the rows, each times its repeat */
-    uint64_t n_layers;
+    uint64_t n_layers, n_distinct;
     double standard_ns, separable_ns, ratio, theory, saving_delivered;
     double gflops[DWB_REPORT_N_OPERATIONS];
     double percent_of_peak[DWB_REPORT_N_OPERATIONS];
@@ -67,7 +67,8 @@ static inline void dwb_report_freep(struct dwb_report **report)
     dwb_report_free(*report);
 }
 
-/* Weighted by repeat; false when a row lacks a figure that the totals need. */
+/* Of the first row's backend, weighted by repeat; false when a row lacks a figure that the totals
+ * need. */
 bool dwb_report_totals_of(const struct dwb_report *report, struct dwb_report_totals *ret_totals);
 
 /* DWB_EXIT_FAILED when outputs were wrong, DWB_EXIT_INCONCLUSIVE when a layer has no ratio. */

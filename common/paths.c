@@ -63,6 +63,18 @@ int dwb_paths_program(const char *program, char *buffer, size_t size)
     return -ENOENT;
 }
 
+int dwb_paths_modules(char *buffer, size_t size)
+{
+    char own[4096];
+    int r = own_directory(own, sizeof(own));
+
+    if (r < 0)
+        return r;
+    if (in_build_tree(own))
+        return format_path(buffer, size, DWB_BUILD_ROOT, "/", "kernels/backends");
+    return format_path(buffer, size, own, "", "");
+}
+
 int dwb_paths_data(const char *directory, char *buffer, size_t size)
 {
     char own[4096];

@@ -12,6 +12,10 @@
  */
 int dwb_paths_program(const char *program, char *buffer, size_t size);
 
+/* The directory of the worker's modules (dwbench-backend-*.so): beside the running binary, or the
+ * build tree's. Same returns. */
+int dwb_paths_modules(char *buffer, size_t size);
+
 /* "suites", "counters" -> the absolute path of that directory of data files. Same returns. */
 int dwb_paths_data(const char *directory, char *buffer, size_t size);
 

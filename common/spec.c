@@ -98,6 +98,14 @@ static int set_seed(struct dwb_spec *spec, const char *value, char *message)
     return 0;
 }
 
+static int set_backends(struct dwb_spec *spec, const char *value, char *message)
+{
+    if (dwb_backends_from_text(value, &spec->options.backends) < 0)
+        return complain(message, "must be some of native, onednn, xnnpack, each once, such as "
+                                 "native,onednn");
+    return 0;
+}
+
 static int set_alpha(struct dwb_spec *spec, const char *value, char *message)
 {
     double alpha;
@@ -148,6 +156,7 @@ int dwb_spec_option(struct dwb_spec *spec, const char *key, const char *value,
         {"precision", set_precision},
         {"replicates", set_replicates},
         {"seed", set_seed},
+        {"backends", set_backends},
         {"alpha", set_alpha},
         {"resolution", set_resolution},
         {"network_resolution", set_network_resolution},
@@ -175,6 +184,7 @@ struct dwb_spec *dwb_spec_new(void)
         .precision = DWB_SPEC_PRECISION_DEFAULT,
         .replicates = DWB_SPEC_REPLICATES_DEFAULT,
         .seed = 1,
+        .backends = DWB_BACKEND_NATIVE,
     };
     return spec;
 }
@@ -305,7 +315,7 @@ json_t *dwb_spec_to_json(const struct dwb_spec *spec)
 {
     const struct dwb_options *options = &spec->options;
     json_t *object, *layers;
-    char budget[32];
+    char budget[32], backends[DWB_BACKENDS_TEXT_MAX];
     int r;
 
     object =
@@ -318,6 +328,8 @@ json_t *dwb_spec_to_json(const struct dwb_spec *spec)
     r |= json_object_set_new(object, "budget", json_string(budget));
     r |= json_object_set_new(object, "precision", json_real(options->precision));
     r |= json_object_set_new(object, "replicates", json_integer(options->replicates));
+    dwb_backends_to_text(options->backends, backends);
+    r |= json_object_set_new(object, "backends", json_string(backends));
     r |= json_object_set_new(object, "seed", json_integer((json_int_t)options->seed));
     if (spec->is_suite) {
         layers = json_array();

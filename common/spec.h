@@ -26,6 +26,11 @@
 enum dwb_isa { DWB_ISA_AUTO, DWB_ISA_PORTABLE, DWB_ISA_AVX2, DWB_ISA_AVX512, DWB_ISA_NEON };
 enum dwb_cache_mode { DWB_CACHE_WARM, DWB_CACHE_COLD };
 
+/* Whose kernels: ours, or a peer's library (kernels/backends); bits of a mask. */
+enum { DWB_BACKEND_NATIVE = 1 << 0, DWB_BACKEND_ONEDNN = 1 << 1, DWB_BACKEND_XNNPACK = 1 << 2 };
+#define DWB_N_BACKENDS        3
+#define DWB_BACKENDS_TEXT_MAX 32 /* "native,onednn,xnnpack" */
+
 /* Job options, each a YAML key of the same name (and a client flag). */
 struct dwb_options {
     enum dwb_isa isa;          /* isa: auto | portable | avx2 | avx512 | neon */
@@ -34,6 +39,7 @@ struct dwb_options {
     double precision;          /* precision: 0.5%   half-width of the ratio's 99 % interval */
     uint32_t replicates;       /* replicates: 10   fresh processes a layer, at least */
     uint64_t seed;             /* seed: 1   inputs, order of blocks and replicates */
+    uint32_t backends;         /* backends: native,onednn,xnnpack   or a list; in the same blocks */
 };
 
 struct dwb_spec {
@@ -52,6 +58,11 @@ const char *dwb_isa_name(enum dwb_isa isa);
 int dwb_isa_from_name(const char *name, enum dwb_isa *ret_isa); /* -EINVAL */
 const char *dwb_cache_mode_name(enum dwb_cache_mode mode);
 int dwb_cache_mode_from_name(const char *name, enum dwb_cache_mode *ret_mode); /* -EINVAL */
+
+const char *dwb_backend_name(unsigned bit); /* bit number 0..DWB_N_BACKENDS-1 */
+/* "native,onednn" -> mask; -EINVAL: an unknown name, one twice, none. */
+int dwb_backends_from_text(const char *text, uint32_t *ret_mask);
+void dwb_backends_to_text(uint32_t mask, char buffer[DWB_BACKENDS_TEXT_MAX]);
 
 /* "6s", "500ms", "1.5m" -> ns; -EINVAL, -ERANGE (does not fit 63 bits). */
 int dwb_duration_parse(const char *text, uint64_t *ret_ns);

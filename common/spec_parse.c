@@ -32,7 +32,7 @@ static const struct field {
 #define N_FIELDS (sizeof(fields) / sizeof(fields[0]))
 
 static const char layer_keys[] = "name, Dk, Dx, M, N, stride, padding, repeat";
-static const char option_keys[] = "isa, cache, budget, precision, replicates, seed";
+static const char option_keys[] = "isa, cache, budget, precision, replicates, seed, backends";
 static const char suite_keys[] = "name, defaults, layers, alpha, resolution, network_resolution";
 
 enum mapping_kind { A_LAYER_FILE, A_LAYER_OF_A_SUITE, THE_DEFAULTS };
@@ -148,17 +148,35 @@ static void unknown_key(const struct reader *reader, const struct dwb_yaml_node 
     find_at(reader, key, key->text, NULL, message);
 }
 
+/* "a,b" of [a, b], for the one option that may be a list; NULL where an item is no single value. */
+static const char *joined(const struct dwb_yaml_node *list, char *buffer, size_t size)
+{
+    size_t n = 0;
+
+    buffer[0] = '\0';
+    for (size_t i = 0; i < list->n_items && n < size; i++) {
+        if (list->items[i]->type != DWB_YAML_SCALAR)
+            return NULL;
+        n += (size_t)snprintf(buffer + n, size - n, "%s%s", i ? "," : "", list->items[i]->text);
+    }
+    return buffer;
+}
+
 /* 1 = the key was a job option or a multiplier and is dealt with. */
 static int read_option(const struct reader *reader, const struct dwb_yaml_node *key,
                        const struct dwb_yaml_node *item, struct dwb_spec *spec)
 {
-    char message[DWB_SPEC_MESSAGE_MAX];
-    int r = dwb_spec_option(spec, key->text, item->text ? item->text : "", message);
+    char message[DWB_SPEC_MESSAGE_MAX], list[DWB_SPEC_MESSAGE_MAX];
+    const char *text = item->text;
+    int r;
 
+    if (item->type == DWB_YAML_SEQUENCE && strcmp(key->text, "backends") == 0)
+        text = joined(item, list, sizeof(list));
+    r = dwb_spec_option(spec, key->text, text ? text : "", message);
     if (r == -ENOENT)
         return 0;
-    if (scalar_text(reader, key->text, item) && r < 0)
-        find_at(reader, item, key->text, item->text, message);
+    if ((text || scalar_text(reader, key->text, item)) && r < 0)
+        find_at(reader, item, key->text, text, message);
     return 1;
 }
 

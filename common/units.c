@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,6 +54,44 @@ int dwb_cache_mode_from_name(const char *name, enum dwb_cache_mode *ret_mode)
         return r;
     *ret_mode = (enum dwb_cache_mode)r;
     return 0;
+}
+
+static const char *const backend_names[DWB_N_BACKENDS] = {"native", "onednn", "xnnpack"};
+
+const char *dwb_backend_name(unsigned bit)
+{
+    return backend_names[bit];
+}
+
+int dwb_backends_from_text(const char *text, uint32_t *ret_mask)
+{
+    uint32_t mask = 0;
+
+    for (const char *name = text; name;) {
+        size_t length = strcspn(name, ",");
+        unsigned bit = 0;
+
+        while (bit < DWB_N_BACKENDS && (strlen(backend_names[bit]) != length ||
+                                        strncmp(backend_names[bit], name, length) != 0))
+            bit++;
+        if (bit == DWB_N_BACKENDS || mask & 1u << bit)
+            return -EINVAL;
+        mask |= 1u << bit;
+        name = name[length] == ',' ? name + length + 1 : NULL;
+    }
+    *ret_mask = mask;
+    return 0;
+}
+
+void dwb_backends_to_text(uint32_t mask, char buffer[DWB_BACKENDS_TEXT_MAX])
+{
+    size_t n = 0;
+
+    buffer[0] = '\0';
+    for (unsigned bit = 0; bit < DWB_N_BACKENDS; bit++)
+        if (mask & 1u << bit)
+            n += (size_t)snprintf(buffer + n, DWB_BACKENDS_TEXT_MAX - n, "%s%s", n ? "," : "",
+                                  backend_names[bit]);
 }
 
 /* Plain digits and a point: strtod's exponent, hexadecimal, infinite and NaN spellings are not

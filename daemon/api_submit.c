@@ -135,6 +135,33 @@ static json_t *limit_members(const struct dwb_spec *spec, size_t layer, uint64_t
                      spec->layers[layer].name, "value", "", "message", message);
 }
 
+/* A backend that the probe did not find is refused now, not by every worker later. Before the probe
+ * has answered nothing is known, and the worker says it. */
+static bool check_backends(struct submit *submit)
+{
+    const struct dwb_api *api = submit->api;
+    const json_t *machine = api->probe ? dwb_probe_document(api->probe) : NULL, *backend;
+    size_t i;
+
+    json_array_foreach(json_object_get(machine, "backends"), i, backend)
+    {
+        const char *name = json_string_value(json_object_get(backend, "name"));
+        const char *reason = json_string_value(json_object_get(backend, "reason"));
+        uint32_t bit;
+
+        if (json_is_true(json_object_get(backend, "available")) || !name || !reason ||
+            dwb_backends_from_text(name, &bit) < 0 || !(submit->spec->options.backends & bit))
+            continue;
+        dwb_problem_reply_with(submit->exchange, 422, "backend_not_available",
+                               json_pack("{s:[{s:i, s:i, s:s, s:s, s:s}]}", "errors", "line", 0,
+                                         "column", 0, "field", "backends", "value", name, "message",
+                                         reason),
+                               "%s", reason);
+        return false;
+    }
+    return true;
+}
+
 static bool check_limits(struct submit *submit)
 {
     const struct dwb_api *api = submit->api;
@@ -214,8 +241,8 @@ void dwb_api_jobs_submit(struct dwb_api *api, struct dwb_http_exchange *exchange
         reply_refused(submit, DWB_JOBS_E_DRAINING);
         return;
     }
-    if (!check_document(submit) || !check_limits(submit) || !check_key(submit) ||
-        !make_canonical(submit) || reply_known_key(submit))
+    if (!check_document(submit) || !check_backends(submit) || !check_limits(submit) ||
+        !check_key(submit) || !make_canonical(submit) || reply_known_key(submit))
         return;
     struct dwb_jobs_submission submission = {
         .name = submit->spec->name,

@@ -286,10 +286,13 @@ static char *make_request(const struct dwb_supervisor *supervisor)
 {
     const struct run *run = supervisor->run;
     const struct dwb_options *options = &run->spec->options;
+    char backends[DWB_BACKENDS_TEXT_MAX];
+
+    dwb_backends_to_text(options->backends, backends);
     json_t *request = json_pack(
-        "{s:o, s:s, s:s, s:I, s:I, s:I, s:I}", "layer",
+        "{s:o, s:s, s:s, s:s, s:I, s:I, s:I, s:I}", "layer",
         dwb_layer_to_json(&run->spec->layers[run->layer]), "isa", dwb_isa_name(options->isa),
-        "cache", dwb_cache_mode_name(options->cache), "slice_ns",
+        "cache", dwb_cache_mode_name(options->cache), "backends", backends, "slice_ns",
         (json_int_t)dwb_estimate_slice_ns(options), "seed", (json_int_t)options->seed, "replicate",
         (json_int_t)run->replicate, "cpu", (json_int_t)supervisor->options.measure_cpu);
     dwb_cleanup_free char *text = request ? json_dumps(request, JSON_COMPACT) : NULL;

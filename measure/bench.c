@@ -12,6 +12,7 @@
 #include "measure/bench.h"
 
 #include "common/cleanup.h"
+#include "common/paths.h"
 #include "common/theory.h"
 #include "measure/verify.h"
 
@@ -55,8 +56,14 @@ static void run_chain(void *context)
 {
     const struct dwb_bench_chain *chain = context;
 
-    for (size_t i = 0; i < chain->n; i++)
-        chain->stages[i]->kernel->run(&chain->stages[i]->args);
+    for (size_t i = 0; i < chain->n; i++) {
+        const struct dwb_bench_stage *stage = chain->stages[i];
+
+        if (stage->ready)
+            stage->ready->run(stage->ready);
+        else
+            stage->kernel->run(&stage->args);
+    }
 }
 
 static uint64_t input_bytes(const struct dwb_conv *conv)
@@ -124,8 +131,9 @@ static int allocate_all(struct dwb_bench *bench, const uint64_t probe_sizes[DWB_
                         char *error)
 {
     uint64_t bytes[DWB_BENCH_N_BUFFERS] = {0}, scratch = 0, area = 0;
-    const struct dwb_bench_stage *stages[] = {&bench->standard, &bench->depthwise,
-                                              &bench->pointwise};
+    const struct dwb_bench_forms *native = &bench->forms[0];
+    const struct dwb_bench_stage *stages[] = {&native->standard, &native->depthwise,
+                                              &native->pointwise};
 
     for (size_t i = 0; i < 3; i++) {
         uint64_t needed = scratch_bytes(stages[i]);
@@ -136,10 +144,10 @@ static int allocate_all(struct dwb_bench *bench, const uint64_t probe_sizes[DWB_
     }
     for (size_t i = 0; i < DWB_PROBE_LEVELS; i++)
         area = probe_sizes[i] > area ? probe_sizes[i] : area;
-    bytes[DWB_BENCH_INPUT] = input_bytes(&bench->standard.conv);
-    bytes[DWB_BENCH_INTERMEDIATE] = output_bytes(&bench->depthwise.conv);
-    bytes[DWB_BENCH_OUTPUT_STANDARD] = output_bytes(&bench->standard.conv);
-    bytes[DWB_BENCH_OUTPUT_SEPARABLE] = output_bytes(&bench->pointwise.conv);
+    bytes[DWB_BENCH_INPUT] = input_bytes(&native->standard.conv);
+    bytes[DWB_BENCH_INTERMEDIATE] = output_bytes(&native->depthwise.conv);
+    bytes[DWB_BENCH_OUTPUT_STANDARD] = output_bytes(&native->standard.conv);
+    bytes[DWB_BENCH_OUTPUT_SEPARABLE] = output_bytes(&native->pointwise.conv);
     bytes[DWB_BENCH_SCRATCH] = scratch;
     bytes[DWB_BENCH_CANARY_INPUT] = input_bytes(&bench->canary.conv);
     bytes[DWB_BENCH_CANARY_WEIGHTS] = weights_bytes(&bench->canary);
@@ -198,31 +206,47 @@ static struct dwb_subject *add_subject(struct dwb_bench *bench, enum dwb_operati
 
     *task = (struct dwb_task){.call = call, .context = context, .window_ns = DWB_SAMPLE_WINDOW_NS};
     subject->operation = operation;
-    snprintf(subject->isa, sizeof subject->isa, "%s", dwb_isa_name(isa));
+    if (isa != DWB_ISA_AUTO)
+        snprintf(subject->isa, sizeof subject->isa, "%s", dwb_isa_name(isa));
     bench->n++;
     return subject;
 }
 
-/* A subject of one or two stages. */
-static void add_chain(struct dwb_bench *bench, enum dwb_operation operation,
+static const char *stage_kernel(const struct dwb_bench_stage *stage)
+{
+    return stage->ready ? stage->ready->kernel : stage->kernel->name;
+}
+
+static const char *stage_algorithm(const struct dwb_bench_stage *stage)
+{
+    return stage->ready ? "library" : stage->kernel->algorithm;
+}
+
+/* AUTO = the library does not say. */
+static enum dwb_isa stage_isa(const struct dwb_bench_stage *stage)
+{
+    return stage->ready ? stage->ready->isa : stage->kernel->isa;
+}
+
+/* A subject of one or two stages. What a library multiplies on padding cannot be seen from here:
+ * its executed count is ours, so that its rate is one of useful work. */
+static void add_chain(struct dwb_bench *bench, enum dwb_operation operation, const char *backend,
                       const struct dwb_bench_stage *first, const struct dwb_bench_stage *second,
                       uint64_t macs_nominal)
 {
     struct dwb_bench_chain *chain = &bench->chains[bench->n];
-    const struct dwb_kernel *kernel = first->kernel;
     struct dwb_subject *subject;
 
     *chain = (struct dwb_bench_chain){.stages = {first, second}, .n = second ? 2 : 1};
-    subject = add_subject(bench, operation, kernel->isa, run_chain, chain);
-    if (operation != DWB_OPERATION_CANARY)
-        snprintf(subject->backend, sizeof subject->backend, "native");
-    snprintf(subject->kernel, sizeof subject->kernel, "%s%s%s", kernel->name, second ? " + " : "",
-             second ? second->kernel->name : "");
-    if (second && strcmp(kernel->algorithm, second->kernel->algorithm) != 0)
-        snprintf(subject->algorithm, sizeof subject->algorithm, "%s + %s", kernel->algorithm,
-                 second->kernel->algorithm);
+    subject = add_subject(bench, operation, stage_isa(first), run_chain, chain);
+    snprintf(subject->backend, sizeof subject->backend, "%s", backend);
+    snprintf(subject->kernel, sizeof subject->kernel, "%s%s%s", stage_kernel(first),
+             second ? " + " : "", second ? stage_kernel(second) : "");
+    if (second && strcmp(stage_algorithm(first), stage_algorithm(second)) != 0)
+        snprintf(subject->algorithm, sizeof subject->algorithm, "%s + %s", stage_algorithm(first),
+                 stage_algorithm(second));
     else
-        snprintf(subject->algorithm, sizeof subject->algorithm, "%s", kernel->algorithm);
+        snprintf(subject->algorithm, sizeof subject->algorithm, "%s", stage_algorithm(first));
     subject->macs_nominal = macs_nominal;
     for (size_t i = 0; i < chain->n; i++)
         subject->macs_executed +=
@@ -235,8 +259,9 @@ static void add_chain(struct dwb_bench *bench, enum dwb_operation operation,
  * like. */
 static void add_peaks(struct dwb_bench *bench)
 {
-    const struct dwb_bench_stage *stages[] = {&bench->standard, &bench->depthwise,
-                                              &bench->pointwise};
+    const struct dwb_bench_forms *native = &bench->forms[0];
+    const struct dwb_bench_stage *stages[] = {&native->standard, &native->depthwise,
+                                              &native->pointwise};
     enum dwb_isa seen[3];
     size_t n = 0;
 
@@ -262,7 +287,7 @@ static void add_peaks(struct dwb_bench *bench)
 static void add_memory_probes(struct dwb_bench *bench, const uint64_t sizes[DWB_PROBE_LEVELS])
 {
     struct dwb_buffer *area = &bench->buffers[DWB_BENCH_PROBE_AREA];
-    enum dwb_isa isa = bench->standard.kernel->isa;
+    enum dwb_isa isa = bench->forms[0].standard.kernel->isa;
 
     for (size_t i = 0; area->data && i < 2 * DWB_PROBE_LEVELS; i++) {
         struct dwb_memory_probe *probe = &bench->probes[i];
@@ -282,6 +307,78 @@ static void add_memory_probes(struct dwb_bench *bench, const uint64_t sizes[DWB_
     }
 }
 
+static void connect_forms(struct dwb_bench *bench, struct dwb_bench_forms *forms)
+{
+    forms->backend = dwb_backend_name(0);
+    connect(bench, &forms->standard, DWB_BENCH_INPUT, DWB_BENCH_WEIGHTS_STANDARD,
+            DWB_BENCH_PACKED_STANDARD, DWB_BENCH_OUTPUT_STANDARD, DWB_BENCH_SCRATCH);
+    connect(bench, &forms->depthwise, DWB_BENCH_INPUT, DWB_BENCH_WEIGHTS_DEPTHWISE,
+            DWB_BENCH_PACKED_DEPTHWISE, DWB_BENCH_INTERMEDIATE, DWB_BENCH_SCRATCH);
+    connect(bench, &forms->pointwise, DWB_BENCH_INTERMEDIATE, DWB_BENCH_WEIGHTS_POINTWISE,
+            DWB_BENCH_PACKED_POINTWISE, DWB_BENCH_OUTPUT_SEPARABLE, DWB_BENCH_SCRATCH);
+}
+
+static int prepare_stage(struct dwb_bench_stage *stage, const struct dwb_backend *backend,
+                         enum dwb_isa isa, char *error)
+{
+    const struct dwb_backend_conv request = {
+        .op = stage->op,
+        .conv = stage->conv,
+        .isa = isa,
+        .input = stage->args.input,
+        .weights = stage->weights,
+        .output = stage->args.output,
+    };
+
+    return backend->prepare(&request, error, &stage->ready);
+}
+
+/* A peer's stages are ours with its library's call in place of our kernel's: the same operands in
+ * the same buffers. Its thread pool, where it has one, gets one thread: this one. */
+static int prepare_peers(struct dwb_bench *bench, uint32_t backends, char *error)
+{
+    char directory[4096];
+
+    if ((backends & ~(uint32_t)DWB_BACKEND_NATIVE) == 0)
+        return 0;
+    setenv("OMP_NUM_THREADS", "1", 1);
+    if (dwb_paths_modules(directory, sizeof directory) < 0)
+        directory[0] = '\0';
+    for (unsigned bit = 1; bit < DWB_N_BACKENDS; bit++) {
+        struct dwb_bench_forms *forms = &bench->forms[bit];
+        const struct dwb_backend *backend;
+        int r;
+
+        if (!(backends & 1u << bit))
+            continue;
+        *forms = bench->forms[0];
+        forms->backend = dwb_backend_name(bit);
+        r = dwb_backend_load(directory, forms->backend, error, &backend);
+        if (r == 0)
+            r = prepare_stage(&forms->standard, backend, bench->isa, error);
+        if (r == 0)
+            r = prepare_stage(&forms->depthwise, backend, bench->isa, error);
+        if (r == 0)
+            r = prepare_stage(&forms->pointwise, backend, bench->isa, error);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static void add_forms(struct dwb_bench *bench, const struct dwb_bench_forms *forms,
+                      const struct dwb_macs *nominal)
+{
+    add_chain(bench, DWB_OPERATION_STANDARD, forms->backend, &forms->standard, NULL,
+              nominal->standard);
+    add_chain(bench, DWB_OPERATION_DEPTHWISE, forms->backend, &forms->depthwise, NULL,
+              nominal->depthwise);
+    add_chain(bench, DWB_OPERATION_POINTWISE, forms->backend, &forms->pointwise, NULL,
+              nominal->pointwise);
+    add_chain(bench, DWB_OPERATION_SEPARABLE, forms->backend, &forms->depthwise, &forms->pointwise,
+              nominal->separable);
+}
+
 static int build(struct dwb_bench *bench, const struct dwb_request *request, uint32_t cpu,
                  char *error)
 {
@@ -296,6 +393,7 @@ static int build(struct dwb_bench *bench, const struct dwb_request *request, uin
         .repeat = 1,
     };
     const struct dwb_layer *layer = &bench->layer;
+    struct dwb_bench_forms *native = &bench->forms[0];
     struct dwb_theory theory, canary_theory;
     struct dwb_caches caches;
     uint64_t sizes[DWB_PROBE_LEVELS];
@@ -309,11 +407,11 @@ static int build(struct dwb_bench *bench, const struct dwb_request *request, uin
                  strerror(-r));
         return r;
     }
-    r = choose(&bench->standard, layer, bench->isa, DWB_KERNEL_STANDARD, "standard", error);
+    r = choose(&native->standard, layer, bench->isa, DWB_KERNEL_STANDARD, "standard", error);
     if (r == 0)
-        r = choose(&bench->depthwise, layer, bench->isa, DWB_KERNEL_DEPTHWISE, "depthwise", error);
+        r = choose(&native->depthwise, layer, bench->isa, DWB_KERNEL_DEPTHWISE, "depthwise", error);
     if (r == 0)
-        r = choose(&bench->pointwise, layer, bench->isa, DWB_KERNEL_POINTWISE, "pointwise", error);
+        r = choose(&native->pointwise, layer, bench->isa, DWB_KERNEL_POINTWISE, "pointwise", error);
     if (r == 0)
         r = choose(&bench->canary, &canary, bench->isa, DWB_KERNEL_STANDARD, "canary", error);
     if (r < 0)
@@ -324,20 +422,17 @@ static int build(struct dwb_bench *bench, const struct dwb_request *request, uin
     if (r < 0)
         return r;
     fill(bench, request->seed);
-    connect(bench, &bench->standard, DWB_BENCH_INPUT, DWB_BENCH_WEIGHTS_STANDARD,
-            DWB_BENCH_PACKED_STANDARD, DWB_BENCH_OUTPUT_STANDARD, DWB_BENCH_SCRATCH);
-    connect(bench, &bench->depthwise, DWB_BENCH_INPUT, DWB_BENCH_WEIGHTS_DEPTHWISE,
-            DWB_BENCH_PACKED_DEPTHWISE, DWB_BENCH_INTERMEDIATE, DWB_BENCH_SCRATCH);
-    connect(bench, &bench->pointwise, DWB_BENCH_INTERMEDIATE, DWB_BENCH_WEIGHTS_POINTWISE,
-            DWB_BENCH_PACKED_POINTWISE, DWB_BENCH_OUTPUT_SEPARABLE, DWB_BENCH_SCRATCH);
+    connect_forms(bench, native);
     connect(bench, &bench->canary, DWB_BENCH_CANARY_INPUT, DWB_BENCH_CANARY_WEIGHTS,
             DWB_BENCH_CANARY_PACKED, DWB_BENCH_CANARY_OUTPUT, DWB_BENCH_CANARY_SCRATCH);
-    add_chain(bench, DWB_OPERATION_STANDARD, &bench->standard, NULL, theory.nominal.standard);
-    add_chain(bench, DWB_OPERATION_DEPTHWISE, &bench->depthwise, NULL, theory.nominal.depthwise);
-    add_chain(bench, DWB_OPERATION_POINTWISE, &bench->pointwise, NULL, theory.nominal.pointwise);
-    add_chain(bench, DWB_OPERATION_SEPARABLE, &bench->depthwise, &bench->pointwise,
-              theory.nominal.separable);
-    add_chain(bench, DWB_OPERATION_CANARY, &bench->canary, NULL, canary_theory.nominal.standard);
+    r = prepare_peers(bench, request->backends, error);
+    if (r < 0)
+        return r;
+    for (unsigned bit = 0; bit < DWB_N_BACKENDS; bit++)
+        if (request->backends & 1u << bit)
+            add_forms(bench, &bench->forms[bit], &theory.nominal);
+    add_chain(bench, DWB_OPERATION_CANARY, "", &bench->canary, NULL,
+              canary_theory.nominal.standard);
     add_peaks(bench);
     add_memory_probes(bench, sizes);
     return 0;
@@ -366,6 +461,14 @@ void dwb_bench_free(struct dwb_bench *bench)
 {
     if (!bench)
         return;
+    for (size_t i = 0; i < DWB_N_BACKENDS; i++) {
+        struct dwb_bench_forms *forms = &bench->forms[i];
+        struct dwb_bench_stage *stages[] = {&forms->standard, &forms->depthwise, &forms->pointwise};
+
+        for (size_t k = 0; k < 3; k++)
+            if (stages[k]->ready)
+                stages[k]->ready->release(stages[k]->ready);
+    }
     for (size_t i = 0; i < DWB_BENCH_N_BUFFERS; i++)
         dwb_buffer_deinit(&bench->buffers[i]);
     free(bench);

@@ -6,13 +6,14 @@
  * and after the measurement.
  */
 
+#include "kernels/backends/backend.h"
 #include "kernels/kernels.h"
 #include "measure/memory.h"
 #include "measure/probes.h"
 #include "measure/request.h"
 #include "measure/sampler.h"
 
-#define DWB_BENCH_SUBJECTS_MAX 24
+#define DWB_BENCH_SUBJECTS_MAX 40
 #define DWB_BENCH_ERROR_MAX    256
 
 enum { /* buffers */
@@ -39,7 +40,8 @@ enum { /* buffers */
 struct dwb_bench_stage { /* one kernel with its operands */
     enum dwb_kernel_op op;
     struct dwb_conv conv;
-    const struct dwb_kernel *kernel;
+    const struct dwb_kernel *kernel; /* ours; of a peer's stage the one that it is compared with */
+    struct dwb_backend_ready *ready; /* NULL = ours runs */
     struct dwb_kernel_args args;
     const float *weights; /* unpacked: for the oracle */
 };
@@ -49,12 +51,19 @@ struct dwb_bench_chain { /* context of a convolution's task: one stage, or depth
     size_t n;
 };
 
+struct dwb_bench_forms { /* the two forms of the layer on one backend */
+    const char *backend;
+    struct dwb_bench_stage standard, depthwise, pointwise;
+};
+
 struct dwb_bench {
     struct dwb_layer layer;
     enum dwb_isa isa; /* asked for */
     struct dwb_buffer buffers[DWB_BENCH_N_BUFFERS];
-    struct dwb_bench_stage standard, depthwise, pointwise, canary;
-    struct dwb_bench_chain chains[5];
+    struct dwb_bench_forms forms[DWB_N_BACKENDS]; /* by bit; ours is always there: the canary and
+                                                   * the probes are of its ISA */
+    struct dwb_bench_stage canary;
+    struct dwb_bench_chain chains[DWB_BENCH_SUBJECTS_MAX]; /* same indices as subjects */
     struct dwb_peak peaks[4];
     struct dwb_memory_probe probes[2 * DWB_PROBE_LEVELS];
     struct dwb_subject subjects[DWB_BENCH_SUBJECTS_MAX];

@@ -21,7 +21,7 @@ int dwb_buffer_init(struct dwb_buffer *buffer, uint64_t bytes)
         *buffer = (struct dwb_buffer){0};
         return 0;
     }
-    if (__builtin_add_overflow(bytes, page - 1, &rounded) || rounded > SIZE_MAX)
+    if (__builtin_add_overflow(bytes, page - 1 + DWB_BUFFER_SLACK, &rounded) || rounded > SIZE_MAX)
         return -EOVERFLOW;
     rounded -= rounded % page;
     data = mmap(NULL, rounded, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

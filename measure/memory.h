@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define DWB_BUFFER_SLACK 64 /* bytes past the end that may be read: some libraries do */
+
 struct dwb_buffer {
     float *data;  /* NULL = none */
     size_t n;     /* floats asked for */

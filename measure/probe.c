@@ -5,6 +5,7 @@
 
 #include "common/cleanup.h"
 #include "common/paths.h"
+#include "kernels/backends/backend.h"
 #include "kernels/kernels.h"
 #include "measure/bench.h"
 #include "measure/counters.h"
@@ -79,6 +80,31 @@ static json_t *counters_of(uint32_t cpu, enum dwb_isa isa)
     return array;
 }
 
+/* Which peers' modules are here: a name each, with the library's version. Our own comes first. */
+static json_t *backends(void)
+{
+    json_t *array = json_array();
+    char directory[4096];
+
+    json_array_append_new(array,
+                          json_pack("{s:s, s:s, s:b, s:s}", "name", dwb_backend_name(0), "version",
+                                    DWB_VERSION, "available", true, "reason", ""));
+    if (dwb_paths_modules(directory, sizeof directory) < 0)
+        directory[0] = '\0';
+    for (unsigned bit = 1; bit < DWB_N_BACKENDS; bit++) {
+        const struct dwb_backend *backend = NULL;
+        char error[DWB_BACKEND_ERROR_MAX] = "", version[64] = "";
+        bool there = dwb_backend_load(directory, dwb_backend_name(bit), error, &backend) == 0;
+
+        if (there)
+            backend->version(version, sizeof version);
+        json_array_append_new(
+            array, json_pack("{s:s, s:s?, s:b, s:s}", "name", dwb_backend_name(bit), "version",
+                             there ? version : NULL, "available", there, "reason", error));
+    }
+    return array;
+}
+
 json_t *dwb_probe_new(uint32_t cpu, enum dwb_isa isa, uint64_t seed)
 {
     uint32_t flags = dwb_cpu_flags();
@@ -90,10 +116,10 @@ json_t *dwb_probe_new(uint32_t cpu, enum dwb_isa isa, uint64_t seed)
     dwb_bench_isas_text(flags, isas, sizeof isas);
     if (isa == DWB_ISA_AUTO)
         isa = dwb_cpu_best_isa(flags);
-    return json_pack("{s:s, s:s, s:{s:s?, s:o, s:i}, s:o, s:s, s:o, s:o, s:o}", "type", "probe",
-                     "version", DWB_VERSION, "cpu", "model", named ? model : NULL, "flags",
+    return json_pack("{s:s, s:s, s:{s:s?, s:o, s:i}, s:o, s:s, s:o, s:o, s:o, s:o}", "type",
+                     "probe", "version", DWB_VERSION, "cpu", "model", named ? model : NULL, "flags",
                      words(flags_text, ","), "pinned", (int)cpu, "isas", words(isas, ", "),
                      "isa_best", dwb_isa_name(dwb_cpu_best_isa(flags)), "kernels", kernels(flags),
-                     "counters", counters_of(cpu, isa), "environment",
+                     "backends", backends(), "counters", counters_of(cpu, isa), "environment",
                      dwb_environment_new(cpu, seed, fp_control));
 }

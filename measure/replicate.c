@@ -139,7 +139,7 @@ int dwb_replicate_run(const struct dwb_request *request, uint64_t start_ns,
         return -ENOMEM;
     const struct dwb_counters_config config = {
         .perf = &dwb_perf_kernel,
-        .isa = bench->standard.kernel->isa,
+        .isa = bench->forms[0].standard.kernel->isa,
         .directory =
             dwb_paths_data("counters", directory, sizeof directory) == 0 ? directory : NULL,
         .cpu = record->cpu,

@@ -23,6 +23,7 @@ void dwb_request_init(struct dwb_request *request)
         .cache = DWB_CACHE_WARM,
         .slice_ns = DWB_REQUEST_SLICE_DEFAULT_NS,
         .seed = 1,
+        .backends = DWB_BACKEND_NATIVE,
         .cpu = DWB_REQUEST_CPU_ANY,
     };
 }
@@ -74,6 +75,11 @@ static int take_member(struct dwb_request *request, const char *key, json_t *val
             return 0;
         return refuse(diags, key, value, "warm or cold is needed");
     }
+    if (strcmp(key, "backends") == 0) {
+        if (text && dwb_backends_from_text(text, &request->backends) == 0)
+            return 0;
+        return refuse(diags, key, value, "some of native, onednn, xnnpack are needed");
+    }
     if (strcmp(key, "slice_ns") == 0)
         return take_count(key, value, 1, DWB_SPEC_BUDGET_MAX_NS, diags, &request->slice_ns);
     if (strcmp(key, "seed") == 0) /* a seed past 63 bits is a decimal string, as in a record */
@@ -94,7 +100,8 @@ static int take_member(struct dwb_request *request, const char *key, json_t *val
         return r;
     }
     return refuse(diags, key, value,
-                  "unknown; a request has layer, isa, cache, slice_ns, seed, replicate, cpu");
+                  "unknown; a request has layer, isa, cache, slice_ns, seed, replicate, cpu, "
+                  "backends");
 }
 
 int dwb_request_check(const struct dwb_request *request, struct dwb_diags *diags)
@@ -204,6 +211,11 @@ int dwb_request_set(struct dwb_request *request, const char *flag, const char *v
         r = dwb_cache_mode_from_name(value, &request->cache);
         if (r < 0)
             dwb_diags_add(diags, 0, 0, flag, value, "warm or cold is needed");
+    } else if (strcmp(flag, "backend") == 0) {
+        r = dwb_backends_from_text(value, &request->backends);
+        if (r < 0)
+            dwb_diags_add(diags, 0, 0, flag, value,
+                          "some of native, onednn, xnnpack, separated by commas, are needed");
     } else if (strcmp(flag, "slice") == 0) {
         r = dwb_duration_parse(value, &count);
         if (r == 0 && (count == 0 || count > DWB_SPEC_BUDGET_MAX_NS))

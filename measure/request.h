@@ -24,6 +24,7 @@ struct dwb_request {
     uint64_t slice_ns; /* of timed calls and their warm-up */
     uint64_t seed;
     uint32_t replicate;
+    uint32_t backends; /* mask of DWB_BACKEND_* */
     uint32_t cpu; /* DWB_REQUEST_CPU_ANY = the last one this process may use */
 };
 
@@ -35,7 +36,8 @@ int dwb_request_parse(const char *text, size_t length, struct dwb_diags *diags,
                       struct dwb_request *ret_request);
 
 /*
- * Sets one field from a flag: "layer", "isa", "cache", "slice", "seed", "cpu", "replicate". 0;
+ * Sets one field from a flag: "layer", "isa", "cache", "slice", "seed", "cpu", "replicate",
+ * "backend". 0;
  * -EINVAL with a finding whose field is the flag; -ENOMEM.
  */
 int dwb_request_set(struct dwb_request *request, const char *flag, const char *value,

@@ -39,6 +39,7 @@ static const char help[] =
     "\n"
     "  -l, --layer SHAPE     Dk=3,Dx=56,M=128,N=128[,stride=1][,padding=same][,name=x]\n"
     "  -i, --isa ISA         auto, portable, avx2, avx512, neon (default: auto)\n"
+    "  -b, --backend LIST    some of native, onednn, xnnpack, separated by commas (default: native)\n"
     "  -s, --slice DURATION  time to measure, such as 300ms (default)\n"
     "  -c, --cpu N           pin to this CPU (default: the last one allowed)\n"
     "      --seed N          inputs and orders (default: 1)\n"
@@ -169,6 +170,7 @@ static int take_flags(int argc, char **argv, struct dwb_diags *diags, struct dwb
     static const struct option options[] = {
         {"layer", required_argument, NULL, 'l'},
         {"isa", required_argument, NULL, 'i'},
+        {"backend", required_argument, NULL, 'b'},
         {"slice", required_argument, NULL, 's'},
         {"cpu", required_argument, NULL, 'c'},
         {"seed", required_argument, NULL, 'e'},
@@ -182,7 +184,7 @@ static int take_flags(int argc, char **argv, struct dwb_diags *diags, struct dwb
     bool bad = false;
     int option, index;
 
-    while ((option = getopt_long(argc, argv, "l:i:s:c:hV", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "l:i:b:s:c:hV", options, NULL)) != -1) {
         if (option == 'h') {
             fputs(help, stdout);
             return EXIT_SUCCESS;

@@ -7,7 +7,7 @@
  * worker is pinned: neither a library nor its thread pool is in the process of a native
  * measurement.
  *
- * A module exports one `const struct dwb_backend dwb_backend_module`.
+ * A module stands alone (no symbol of ours) and exports one `const struct dwb_backend dwb_backend_module`.
  */
 
 #include "kernels/kernels.h"
@@ -18,7 +18,7 @@
 struct dwb_backend_conv { /* what to prepare; everything is borrowed until the release */
     enum dwb_kernel_op op;
     struct dwb_conv conv;
-    enum dwb_isa isa;     /* AUTO: as the library likes; else it is held to this one */
+    enum dwb_isa isa;     /* AUTO: as the library likes; else it is held to it, where it can be */
     const float *input;   /* readable for DWB_BACKEND_SLACK bytes past its end */
     const float *weights; /* as in kernels.h, unpacked */
     float *output;
@@ -29,7 +29,7 @@ struct dwb_backend_conv { /* what to prepare; everything is borrowed until the r
 struct dwb_backend_ready { /* a prepared convolution */
     void (*run)(struct dwb_backend_ready *ready);
     void (*release)(struct dwb_backend_ready *ready);
-    char kernel[64];  /* the library's own name of what runs */
+    char kernel[48];  /* the library's own name of what runs */
     enum dwb_isa isa; /* what it runs on; AUTO = the library does not say */
 };
 
@@ -37,7 +37,7 @@ struct dwb_backend {
     uint32_t abi; /* DWB_BACKEND_ABI */
     const char *name;
     void (*version)(char *buffer, size_t size);
-    /* 0; -ENOTSUP (the library has no such convolution or cannot be held to the ISA), -ENOMEM,
+    /* 0; -ENOTSUP (the library has no such convolution), -ENOMEM,
      * -EIO; with one sentence in error. */
     int (*prepare)(const struct dwb_backend_conv *request, char error[DWB_BACKEND_ERROR_MAX],
                    struct dwb_backend_ready **ret_ready);

@@ -66,8 +66,7 @@ static int hold_to(enum dwb_isa isa, char *error)
     if (isa == DWB_ISA_AUTO || isa == held)
         return 0;
     if (isa != DWB_ISA_AVX2 && isa != DWB_ISA_AVX512) {
-        snprintf(error, DWB_BACKEND_ERROR_MAX, "oneDNN cannot be held to the ISA %s",
-                 dwb_isa_name(isa));
+        snprintf(error, DWB_BACKEND_ERROR_MAX, "oneDNN can be held to avx2 or avx512 only");
         return -ENOTSUP;
     }
     status =

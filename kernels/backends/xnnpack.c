@@ -2,7 +2,7 @@
  * XNNPACK's NHWC convolution operator, without a thread pool. Its weights are transposed from ours
  * once (ours: [ky][kx][m][n]; XNNPACK's: [n][ky][kx][m], for a depthwise [ky][kx][m] as here); what
  * it does to them further happens inside its own create call. It picks its micro-kernels from the
- * CPU by itself and cannot be held to an ISA.
+ * CPU by itself, cannot be held to an ISA and does not say which one runs.
  */
 
 #include "kernels/backends/backend.h"
@@ -79,12 +79,6 @@ static int prepare(const struct dwb_backend_conv *request, char error[DWB_BACKEN
     enum xnn_status status;
     struct conv *conv;
 
-    if (request->isa != DWB_ISA_AUTO) {
-        snprintf(error, DWB_BACKEND_ERROR_MAX,
-                 "XNNPACK picks its own micro-kernels and cannot be held to the ISA %s",
-                 dwb_isa_name(request->isa));
-        return -ENOTSUP;
-    }
     status = xnn_initialize(NULL);
     if (status != xnn_status_success)
         return failed(status, "its initialisation", error);

@@ -84,6 +84,29 @@ START_TEST(test_json_and_long_keys)
 }
 END_TEST
 
+START_TEST(test_backends)
+{
+    static const char *const wrong[] = {"mkl", "'native,native'", "[]",
+                                        "''",  "'native,'",       "[native, [onednn]]"};
+    char text[96];
+
+    for (int list = 0; list < 2; list++) {
+        DWB_CLEANUP(dwb_spec_freep)
+        struct dwb_spec *spec =
+            parse(list ? "{Dk: 1, Dx: 1, M: 1, N: 1, backends: [xnnpack, native]}"
+                       : "{Dk: 1, Dx: 1, M: 1, N: 1, backends: 'native,xnnpack'}");
+
+        ck_assert_ptr_nonnull(spec);
+        ck_assert_uint_eq(spec->options.backends, DWB_BACKEND_NATIVE | DWB_BACKEND_XNNPACK);
+    }
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        snprintf(text, sizeof(text), "{Dk: 1, Dx: 1, M: 1, N: 1, backends: %s}", wrong[i]);
+        ck_assert_ptr_null(parse(text));
+        ck_assert_uint_eq(diags->n, 1);
+    }
+}
+END_TEST
+
 START_TEST(test_suite_file)
 {
     DWB_CLEANUP(dwb_spec_freep)
@@ -383,6 +406,7 @@ int main(void)
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, test_layer_file);
     tcase_add_test(tests, test_json_and_long_keys);
+    tcase_add_test(tests, test_backends);
     tcase_add_test(tests, test_suite_file);
     tcase_add_test(tests, test_canonical_round_trip);
     tcase_add_test(tests, test_every_finding_at_once);
