@@ -22,7 +22,9 @@ struct nest {
     const struct dwb_conv *conv;
     const float *input;
     const float *packed;
-    float *output;
+    float *output; /* of row y_first */
+    ptrdiff_t output_pixel;
+    int64_t y_first, y_end;
     int64_t channel, n_channels; /* group at work */
 };
 
@@ -89,15 +91,17 @@ static void run_tiles(const struct nest *nest, int64_t y, int64_t n_rows, int64_
     const int64_t column_first = dwb_max_i64(0, -left);
     const int64_t column_end = dwb_min_i64(n_window_columns, size - left);
     const ptrdiff_t pixel = conv->in_channels, input_row = size * pixel;
-    const ptrdiff_t output_row = conv->output_size * pixel;
+    const ptrdiff_t output_row = conv->output_size * nest->output_pixel;
     struct dwb_depthwise_tile tile = {
         .input = nest->input,
         .origin = top * input_row + left * pixel + nest->channel,
         .input_row = input_row,
         .pixel = pixel,
         .weights = nest->packed + nest->channel * k * k,
-        .output = nest->output + y * output_row + x * pixel + nest->channel,
+        .output = nest->output + (y - nest->y_first) * output_row + x * nest->output_pixel +
+                  nest->channel,
         .output_row = output_row,
+        .output_pixel = nest->output_pixel,
         .n_channels = (uint32_t)nest->n_channels,
         .kernel_size = conv->kernel_size,
         .stride = conv->stride,
@@ -131,15 +135,15 @@ static void run_strip(const struct nest *nest, int64_t x, int64_t n_columns)
 {
     const struct dwb_conv *conv = nest->conv;
     const int64_t k = conv->kernel_size, s = conv->stride, pad = conv->pad_before;
-    const int64_t out_size = conv->output_size, rows_max = nest->family->n_rows_max;
+    const int64_t y_end = nest->y_end, rows_max = nest->family->n_rows_max;
 
-    for (int64_t y = 0, n_tiles; y < out_size; y += n_tiles * rows_max) {
+    for (int64_t y = nest->y_first, n_tiles; y < y_end; y += n_tiles * rows_max) {
         const int64_t top = y * s - pad, window = (rows_max - 1) * s + k;
         const int64_t room = conv->input_size - top - window; /* rows below the window */
-        const int64_t n_whole = (out_size - y) / rows_max;
+        const int64_t n_whole = (y_end - y) / rows_max;
         n_tiles = 1;
         if (n_whole == 0) {
-            run_tiles(nest, y, out_size - y, 1, x, n_columns);
+            run_tiles(nest, y, y_end - y, 1, x, n_columns);
             break;
         }
         if (top >= 0 && room >= 0)
@@ -162,8 +166,9 @@ static int64_t group_size(const struct nest *nest)
     return (vectors + n_groups - 1) / n_groups * lanes;
 }
 
-void dwb_depthwise_run(const struct dwb_depthwise_family *family,
-                       const struct dwb_kernel_args *args)
+void dwb_depthwise_run_rows(const struct dwb_depthwise_family *family,
+                            const struct dwb_kernel_args *args, int64_t y, int64_t y_end,
+                            ptrdiff_t output_pixel, float *output)
 {
     const int64_t out_size = args->conv->output_size, m_count = args->conv->in_channels;
     const int64_t n_strips = (out_size + family->n_columns_max - 1) / family->n_columns_max;
@@ -172,7 +177,10 @@ void dwb_depthwise_run(const struct dwb_depthwise_family *family,
         .conv = args->conv,
         .input = args->input,
         .packed = args->packed,
-        .output = args->output,
+        .output = output,
+        .output_pixel = output_pixel,
+        .y_first = y,
+        .y_end = y_end,
     };
     const int64_t group = group_size(&nest);
 
@@ -183,4 +191,11 @@ void dwb_depthwise_run(const struct dwb_depthwise_family *family,
             run_strip(&nest, x, x_end - x);
         }
     }
+}
+
+void dwb_depthwise_run(const struct dwb_depthwise_family *family,
+                       const struct dwb_kernel_args *args)
+{
+    dwb_depthwise_run_rows(family, args, 0, args->conv->output_size, args->conv->in_channels,
+                           args->output);
 }

@@ -21,11 +21,12 @@ struct dwb_depthwise_tile {
     const float *input;   /* the tensor */
     ptrdiff_t origin;     /* floats from there to the window's corner; negative at a border */
     ptrdiff_t input_row;  /* floats between the rows of the window */
-    ptrdiff_t pixel;      /* floats between neighbouring pixels, input and output: the channels */
+    ptrdiff_t pixel;      /* floats between neighbouring pixels of the input: the channels */
     const float *weights; /* [vector of channels][ky][kx][lane], of the first channel */
     float *output;
     ptrdiff_t output_row;
-    uint32_t n_channels; /* a multiple of the lanes; for `tail` kernels less than the lanes */
+    ptrdiff_t output_pixel; /* floats between neighbouring pixels of the output */
+    uint32_t n_channels;    /* a multiple of the lanes; for `tail` kernels less than the lanes */
     uint32_t kernel_size, stride; /* read by the general kernels only */
     int32_t row_first, row_end;
     int32_t column_first, column_end;
@@ -62,3 +63,11 @@ void dwb_depthwise_pack(const struct dwb_depthwise_family *family, const struct 
                         const float *weights, float *packed);
 void dwb_depthwise_run(const struct dwb_depthwise_family *family,
                        const struct dwb_kernel_args *args);
+/*
+ * Output rows [y, y_end) only; output is where row y begins, output_pixel floats lie between its
+ * pixels (at least the channels; what is between them stays as it is), the rows follow one another.
+ * args->output and args->scratch are not read.
+ */
+void dwb_depthwise_run_rows(const struct dwb_depthwise_family *family,
+                            const struct dwb_kernel_args *args, int64_t y, int64_t y_end,
+                            ptrdiff_t output_pixel, float *output);

@@ -73,8 +73,8 @@ depthwise_block(const struct dwb_depthwise_tile *tile, const float *weights, uin
     for (int r = 0; r < n_rows; r++)
         DEPTHWISE_UNROLL
     for (int c = 0; c < n_columns; c++)
-        depthwise_store(tile->output + r * tile->output_row + c * tile->pixel + channel, acc[r][c],
-                        partial, tile->n_channels);
+        depthwise_store(tile->output + r * tile->output_row + c * tile->output_pixel + channel,
+                        acc[r][c], partial, tile->n_channels);
 }
 
 /* Any kernel size and stride, one row of outputs. */
@@ -106,7 +106,7 @@ depthwise_general_block(const struct dwb_depthwise_tile *tile, const float *weig
         }
     DEPTHWISE_UNROLL
     for (int c = 0; c < n_columns; c++)
-        depthwise_store(tile->output + c * tile->pixel + channel, acc[c], partial,
+        depthwise_store(tile->output + c * tile->output_pixel + channel, acc[c], partial,
                         tile->n_channels);
 }
 
@@ -289,4 +289,5 @@ depthwise_general_block(const struct dwb_depthwise_tile *tile, const float *weig
         .packed_bytes = tag_##_packed_bytes,                                                       \
         .pack = tag_##_pack,                                                                       \
         .run = tag_##_run,                                                                         \
+        .depthwise_tiles = &tag_##_family,                                                         \
     }

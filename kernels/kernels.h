@@ -68,6 +68,9 @@ struct dwb_kernel {
     void (*pack)(const struct dwb_conv *conv, const float *weights, float *packed);
     size_t (*scratch_bytes)(const struct dwb_conv *conv); /* NULL = none */
     dwb_kernel_fn *run;
+    /* Its register tiles, for forms that are made of those of two kernels; else NULL. */
+    const struct dwb_tile_family *tiles;
+    const struct dwb_depthwise_family *depthwise_tiles;
 };
 
 void dwb_conv_of_layer(const struct dwb_layer *layer, enum dwb_kernel_op op,

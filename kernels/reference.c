@@ -8,6 +8,7 @@
 #include "kernels/kernels.h"
 
 #include "kernels/internal.h"
+#include "kernels/separable.h"
 
 #include <math.h>
 #include <string.h>
@@ -53,6 +54,26 @@ double dwb_oracle(enum dwb_kernel_op op, const struct dwb_conv *conv, const floa
                 magnitude += fabs(product);
             }
         }
+    *ret_magnitude = magnitude;
+    return sum;
+}
+
+double dwb_separable_oracle(const struct dwb_conv *depthwise, const struct dwb_conv *pointwise,
+                            const float *input, const float *weights_depthwise,
+                            const float *weights_pointwise, uint32_t y, uint32_t x,
+                            uint32_t channel, double *ret_magnitude)
+{
+    double sum = 0, magnitude = 0;
+
+    for (uint32_t m = 0; m < pointwise->in_channels; m++) {
+        const float weight = weights_pointwise[(size_t)m * pointwise->out_channels + channel];
+        double inner;
+
+        sum +=
+            dwb_oracle(DWB_KERNEL_DEPTHWISE, depthwise, input, weights_depthwise, y, x, m, &inner) *
+            weight;
+        magnitude += inner * fabsf(weight);
+    }
     *ret_magnitude = magnitude;
     return sum;
 }

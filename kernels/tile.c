@@ -45,6 +45,7 @@ struct nest {
     int64_t step_first, step_end; /* of kx * m_count + m within each of its rows */
     bool opening;                 /* the first slice: outputs are not there yet */
     const float *prefetch, *prefetch_end;
+    struct dwb_tile_range ahead[2]; /* to prefetch in place of the weights */
 };
 
 /* Output rows [y, y_end) (one or two) and the taps ky of [ky, ky_end), valid for all of them. */
@@ -67,6 +68,11 @@ static bool is_aliased(const struct dwb_conv *conv)
     const uint64_t distance = (uint64_t)conv->stride * conv->in_channels * sizeof(float);
 
     return distance % ALIAS_BYTES == 0 && conv->output_size > 1;
+}
+
+int64_t dwb_tile_pixel_step(int64_t m_count)
+{
+    return m_count * (int64_t)sizeof(float) % ALIAS_BYTES == 0 ? m_count + ALIAS_PAD : m_count;
 }
 
 size_t dwb_tile_scratch_bytes(const struct dwb_conv *conv)
@@ -109,6 +115,18 @@ static void zero_place(const struct nest *nest, const struct place *place)
                    (size_t)nest->n_channels * sizeof(float));
 }
 
+/* The taps of a row follow one another without a gap between the pixels. */
+static bool is_contiguous(const struct nest *nest)
+{
+    return nest->in_pixel == nest->m_count || nest->kernel_size == 1;
+}
+
+static void set_prefetch(struct nest *nest, struct dwb_tile_range range)
+{
+    nest->prefetch = range.start;
+    nest->prefetch_end = range.end;
+}
+
 /* Steps [step, step_end), which begin in tap kx, for the columns [lo, hi) of a tile. */
 static void call_tile(struct nest *nest, struct place *place, struct rows rows, int64_t kx,
                       int64_t step, int64_t step_end, int64_t lo, int64_t hi)
@@ -148,6 +166,8 @@ static void call_tile(struct nest *nest, struct place *place, struct rows rows, 
     if (nest->prefetch < nest->prefetch_end)
         nest->prefetch +=
             place->n_tiles * (rows.ky_end - rows.ky) * (step_end - step) * LINE_FLOATS;
+    else if (nest->ahead[1].start && nest->prefetch_end == nest->ahead[0].end)
+        set_prefetch(nest, nest->ahead[1]);
     place->started = true;
 }
 
@@ -168,7 +188,7 @@ static void columns_of(const struct nest *nest, const struct place *place, int64
  */
 static void run_groups(struct nest *nest, struct place *place, struct rows rows, bool whole)
 {
-    const bool contiguous = nest->in_pixel == nest->m_count;
+    const bool contiguous = is_contiguous(nest);
 
     if (contiguous && place->inner) {
         if (whole) /* kx does not matter: steps run through the taps without a gap */
@@ -253,7 +273,7 @@ static int64_t run_length(const struct nest *nest, struct place *place, int64_t 
     const int64_t fit = room < 0 ? 0 : (room / step + 1) / place->n_columns;
 
     place->inner = first >= 0 && fit > 0;
-    return place->inner && nest->in_pixel == nest->m_count ? dwb_min_i64(n, fit) : 1;
+    return place->inner && is_contiguous(nest) ? dwb_min_i64(n, fit) : 1;
 }
 
 /* All tiles of output rows [y, y_end), columns [x, x_end), for the panel and slice at work. */
@@ -280,6 +300,18 @@ static void run_tiles(struct nest *nest, int64_t y, int64_t y_end, int64_t x, in
     }
 }
 
+static void prefetch_next_slice(struct nest *nest, const float *packed_end)
+{
+    const int64_t steps = nest->kernel_size * nest->m_count;
+    const int64_t size =
+        (nest->row_end - nest->row_first) * (nest->step_end - nest->step_first) * nest->line;
+    const float *start =
+        nest->weights + ((nest->row_end - 1) * steps + nest->step_end) * nest->line;
+
+    set_prefetch(nest,
+                 (struct dwb_tile_range){start, start + dwb_min_i64(size, packed_end - start)});
+}
+
 /* Slices of the panel's weights: whole rows of taps, or parts of one. They follow one another in
  * memory, so what comes after a slice is what to prefetch during it. */
 static void run_panel(struct nest *nest, int64_t y, int64_t y_end, int64_t x, int64_t x_end,
@@ -298,11 +330,8 @@ static void run_panel(struct nest *nest, int64_t y, int64_t y_end, int64_t x, in
             nest->row_end = dwb_min_i64(row + rows_each, k);
             nest->step_first = part * steps / parts;
             nest->step_end = (part + 1) * steps / parts;
-            const int64_t size = (nest->row_end - row) * (nest->step_end - nest->step_first);
-            nest->prefetch =
-                nest->weights + ((nest->row_end - 1) * steps + nest->step_end) * nest->line;
-            nest->prefetch_end =
-                nest->prefetch + dwb_min_i64(size * nest->line, packed_end - nest->prefetch);
+            if (!nest->ahead[0].start)
+                prefetch_next_slice(nest, packed_end);
             run_tiles(nest, y, y_end, x, x_end);
             nest->opening = false;
         }
@@ -338,6 +367,19 @@ static void copy_padded(struct nest *nest, float *scratch)
     nest->in_row = nest->in_columns * nest->in_pixel;
 }
 
+/* All pixels of a pointwise convolution, in blocks whose input stays in L2 if all weights do. */
+static void run_flat(struct nest *nest, const float *packed, int64_t weight_bytes)
+{
+    const int64_t unit = nest->family->n_pixels_max[nest->family->n_vectors - 1];
+    const int64_t pixel_bytes = nest->in_pixel * (int64_t)sizeof(float);
+    int64_t columns = nest->out_columns;
+
+    if (weight_bytes <= WEIGHTS_BYTES)
+        columns = dwb_max_i64(1, BLOCK_BYTES / (pixel_bytes * unit)) * unit;
+    for (int64_t x = 0; x < nest->out_columns; x += columns)
+        run_block(nest, packed, 0, 1, x, dwb_min_i64(x + columns, nest->out_columns));
+}
+
 void dwb_tile_run(const struct dwb_tile_family *family, const struct dwb_kernel_args *args)
 {
     const struct dwb_conv *conv = args->conv;
@@ -364,20 +406,41 @@ void dwb_tile_run(const struct dwb_tile_family *family, const struct dwb_kernel_
         copy_padded(&nest, args->scratch);
 
     const int64_t weight_bytes = (int64_t)dwb_tile_packed_bytes(family, conv);
-    const int64_t step_bytes = nest.stride * nest.in_pixel * (int64_t)sizeof(float);
     if (flat) {
-        const int64_t unit = family->n_pixels_max[family->n_vectors - 1];
-        int64_t columns = nest.out_columns;
-        if (weight_bytes <= WEIGHTS_BYTES)
-            columns = dwb_max_i64(1, BLOCK_BYTES / (step_bytes * unit)) * unit;
-        for (int64_t x = 0; x < nest.out_columns; x += columns)
-            run_block(&nest, args->packed, 0, 1, x, dwb_min_i64(x + columns, nest.out_columns));
+        run_flat(&nest, args->packed, weight_bytes);
     } else {
+        const int64_t row_bytes =
+            nest.stride * nest.in_pixel * nest.in_columns * (int64_t)sizeof(float);
         int64_t rows = nest.out_rows;
         if (weight_bytes <= WEIGHTS_BYTES)
-            rows = dwb_max_i64(1, BLOCK_BYTES / (step_bytes * nest.in_columns) / 2) * 2;
+            rows = dwb_max_i64(1, BLOCK_BYTES / row_bytes / 2) * 2;
         for (int64_t y = 0; y < nest.out_rows; y += rows)
             run_block(&nest, args->packed, y, dwb_min_i64(y + rows, nest.out_rows), 0,
                       nest.out_columns);
     }
+}
+
+void dwb_tile_run_pixels(const struct dwb_tile_family *family, const struct dwb_conv *conv,
+                         const struct dwb_tile_pixels *pixels)
+{
+    struct nest nest = {
+        .family = family,
+        .input = pixels->input,
+        .output = pixels->output,
+        .kernel_size = 1,
+        .stride = 1,
+        .m_count = conv->in_channels,
+        .n_count = conv->out_channels,
+        .in_rows = 1,
+        .in_columns = pixels->n_pixels,
+        .out_rows = 1,
+        .out_columns = pixels->n_pixels,
+        .in_pixel = pixels->input_pixel,
+        .in_row = pixels->n_pixels * pixels->input_pixel,
+        .panel = (int64_t)family->lanes * family->n_vectors,
+        .ahead = {pixels->ahead[0], pixels->ahead[1]},
+    };
+
+    set_prefetch(&nest, pixels->ahead[0]);
+    run_flat(&nest, pixels->packed, (int64_t)dwb_tile_packed_bytes(family, conv));
 }

@@ -60,3 +60,26 @@ void dwb_tile_pack(const struct dwb_tile_family *family, const struct dwb_conv *
                    const float *weights, float *packed);
 size_t dwb_tile_scratch_bytes(const struct dwb_conv *conv);
 void dwb_tile_run(const struct dwb_tile_family *family, const struct dwb_kernel_args *args);
+
+struct dwb_tile_range {
+    const float *start, *end;
+};
+
+/* Some pixels of a pointwise convolution, one after the other. */
+struct dwb_tile_pixels {
+    const float *input; /* of the first pixel */
+    float *output;
+    int64_t n_pixels;
+    int64_t input_pixel; /* floats from a pixel of the input to the next, M or more */
+    const float *packed; /* all weights, as dwb_tile_pack left them */
+    /* What the caller touches next: brought to L2 meanwhile, as far as there is time, in place of
+     * the weights. start NULL: nothing. */
+    struct dwb_tile_range ahead[2];
+};
+
+/* `conv` gives the channels; its sizes are not read. */
+void dwb_tile_run_pixels(const struct dwb_tile_family *family, const struct dwb_conv *conv,
+                         const struct dwb_tile_pixels *pixels);
+/* Floats to leave between pixels of M channels that will be the input of a pointwise convolution:
+ * M, or a little more where that many would fall into one set of the L1 cache. */
+int64_t dwb_tile_pixel_step(int64_t m_count);

@@ -181,4 +181,5 @@ TILE_INLINE void tile_body(const struct dwb_tile *tile, const int n0, const int 
         .pack = pack,                                                                              \
         .scratch_bytes = dwb_tile_scratch_bytes,                                                   \
         .run = run,                                                                                \
+        .tiles = &family,                                                                          \
     }

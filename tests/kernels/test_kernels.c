@@ -3,7 +3,8 @@
  * N, kernel sizes, strides, paddings, small and odd maps, shapes large enough for the cache
  * blocking, random shapes. Inputs, weights, outputs and scratch lie against inaccessible pages,
  * alternately before and after; outputs start as NaN; inputs and weights must stay as they were.
- * The tolerance is that of the sum's length (Higham 2002, 3.1), not a guess.
+ * The tolerance is that of the sum's length (Higham 2002, 3.1), not a guess. The fused separable
+ * form of every pair of kernels goes through the same, against both oracles one after the other.
  *
  * DWB_TEST_SEED repeats a run (it is printed); DWB_TEST_SHARE = n runs one case in n of the large
  * sets (for emulators).
@@ -11,6 +12,7 @@
 
 #include "common/cleanup.h"
 #include "kernels/kernels.h"
+#include "kernels/separable.h"
 #include "tests/kernels/guard.h"
 
 #include <check.h>
@@ -306,19 +308,221 @@ START_TEST(test_random)
 }
 END_TEST
 
+struct separable_buffers {
+    struct guard input, weights[2], packed[2], output, scratch;
+};
+
+#define SEPARABLE_FORMAT "%s + %s Dk=%u s=%u p=%u Dx=%u M=%u N=%u (seed %llu)"
+#define SEPARABLE_VALUES                                                                           \
+    separable->depthwise_kernel->name, separable->pointwise_kernel->name,                          \
+        separable->depthwise.kernel_size, separable->depthwise.stride,                             \
+        separable->depthwise.pad_before, separable->depthwise.input_size,                          \
+        separable->pointwise.in_channels, separable->pointwise.out_channels,                       \
+        (unsigned long long)seed
+
+static void open_separable(struct separable_buffers *b, const struct dwb_separable *separable)
+{
+    const struct dwb_conv *depthwise = &separable->depthwise, *pointwise = &separable->pointwise;
+    const enum guard_side side = random_below(2) ? GUARD_AFTER : GUARD_BEFORE;
+    const size_t pixels_in = (size_t)depthwise->input_size * depthwise->input_size;
+    const size_t pixels_out = (size_t)depthwise->output_size * depthwise->output_size;
+
+    guard_open(&b->input, pixels_in * depthwise->in_channels * sizeof(float), 4, side);
+    guard_open(&b->weights[0], weight_count(separable->depthwise_kernel, depthwise) * sizeof(float),
+               4, side);
+    guard_open(&b->weights[1], weight_count(separable->pointwise_kernel, pointwise) * sizeof(float),
+               4, side);
+    guard_open(&b->packed[0], separable->depthwise_kernel->packed_bytes(depthwise), 4, side);
+    guard_open(&b->packed[1], separable->pointwise_kernel->packed_bytes(pointwise), 4, side);
+    guard_open(&b->output, pixels_out * pointwise->out_channels * sizeof(float), 4, side);
+    guard_open(&b->scratch, dwb_separable_scratch_bytes(separable), 64, side);
+    fill((float *)b->input.start, b->input.bytes / sizeof(float));
+    for (int i = 0; i < 2; i++)
+        fill((float *)b->weights[i].start, b->weights[i].bytes / sizeof(float));
+}
+
+static void check_and_close(struct separable_buffers *b, const struct dwb_separable *separable)
+{
+    struct guard *guards[] = {&b->input,     &b->weights[0], &b->weights[1], &b->packed[0],
+                              &b->packed[1], &b->output,     &b->scratch};
+
+    for (size_t i = 0; i < sizeof(guards) / sizeof(guards[0]); i++) {
+        ck_assert_msg(guard_intact(guards[i]), SEPARABLE_FORMAT ": wrote outside buffer %zu",
+                      SEPARABLE_VALUES, i);
+        guard_close(guards[i]);
+    }
+}
+
+/* One pixel: the intermediate and its error bound by the depthwise oracle, then the sums of the
+ * pointwise over them; dwb_separable_oracle must say the same. A magnitude that is not finite (an
+ * infinite weight reaches the pixel) is not compared. */
+static void compare_pixel(const struct dwb_separable *separable, const struct separable_buffers *b,
+                          uint32_t y, uint32_t x)
+{
+    const struct dwb_conv *depthwise = &separable->depthwise, *pointwise = &separable->pointwise;
+    const uint32_t m_count = pointwise->in_channels, n_count = pointwise->out_channels;
+    const float *input = (const float *)b->input.start;
+    const float *w1 = (const float *)b->weights[0].start, *w2 = (const float *)b->weights[1].start;
+    const float *output =
+        (const float *)b->output.start + ((size_t)y * depthwise->output_size + x) * n_count;
+    const double ku =
+        ((double)depthwise->kernel_size * depthwise->kernel_size + m_count + 1) * 0x1p-24;
+    dwb_cleanup_free double *t = malloc(m_count * sizeof(double));
+    dwb_cleanup_free double *bound = malloc(m_count * sizeof(double));
+
+    ck_assert(t && bound);
+    for (uint32_t m = 0; m < m_count; m++)
+        t[m] = dwb_oracle(DWB_KERNEL_DEPTHWISE, depthwise, input, w1, y, x, m, &bound[m]);
+    for (uint32_t n = 0; n < n_count; n++) {
+        double exact = 0, magnitude = 0, own_magnitude;
+        for (uint32_t m = 0; m < m_count; m++) {
+            exact += t[m] * w2[(size_t)m * n_count + n];
+            magnitude += bound[m] * fabsf(w2[(size_t)m * n_count + n]);
+        }
+        if (!isfinite(magnitude))
+            continue;
+        ck_assert_msg(fabs(output[n] - exact) <= ku / (1 - ku) * magnitude,
+                      SEPARABLE_FORMAT ": output %u,%u,%u is %.9g, not %.9g", SEPARABLE_VALUES, y,
+                      x, n, (double)output[n], exact);
+        if (n % 16 == 0) {
+            const double own =
+                dwb_separable_oracle(depthwise, pointwise, input, w1, w2, y, x, n, &own_magnitude);
+            ck_assert_double_eq_tol(own, exact, 1e-12 * magnitude);
+            ck_assert_double_eq_tol(own_magnitude, magnitude, 1e-12 * magnitude);
+        }
+    }
+}
+
+/* infinite_tap: depthwise weights of that tap are infinite; -1 = none. */
+static void run_separable(const struct dwb_separable *separable, int infinite_tap)
+{
+    const struct dwb_conv *depthwise = &separable->depthwise;
+    struct separable_buffers b;
+
+    open_separable(&b, separable);
+    for (uint32_t m = 0; infinite_tap >= 0 && m < depthwise->in_channels; m++)
+        ((float *)b.weights[0].start)[(size_t)infinite_tap * depthwise->in_channels + m] = INFINITY;
+    dwb_cleanup_free void *input = malloc(b.input.bytes);
+    ck_assert(input);
+    memcpy(input, b.input.start, b.input.bytes);
+    separable->depthwise_kernel->pack(depthwise, (const float *)b.weights[0].start,
+                                      (float *)b.packed[0].start);
+    separable->pointwise_kernel->pack(&separable->pointwise, (const float *)b.weights[1].start,
+                                      (float *)b.packed[1].start);
+    const struct dwb_separable_args args = {
+        .input = (const float *)b.input.start,
+        .packed_depthwise = (const float *)b.packed[0].start,
+        .packed_pointwise = (const float *)b.packed[1].start,
+        .output = (float *)b.output.start,
+        .scratch = b.scratch.start,
+    };
+    dwb_separable_run(separable, &args);
+    for (uint32_t y = 0; y < depthwise->output_size; y++)
+        for (uint32_t x = 0; x < depthwise->output_size; x++)
+            compare_pixel(separable, &b, y, x);
+    ck_assert_msg(!memcmp(input, b.input.start, b.input.bytes), SEPARABLE_FORMAT ": input changed",
+                  SEPARABLE_VALUES);
+    check_and_close(&b, separable);
+}
+
+/* Every pair of kernels of the ISA that takes the shape. */
+static void run_pairs(const struct shape *shape, int infinite_tap)
+{
+    for (int i = 0; i < n_kernels; i++)
+        for (int j = 0; j < n_kernels; j++) {
+            struct dwb_separable separable = {.depthwise_kernel = kernels[i],
+                                              .pointwise_kernel = kernels[j]};
+            if (kernels[i]->op == DWB_KERNEL_DEPTHWISE && kernels[i]->depthwise_tiles &&
+                kernels[j]->op == DWB_KERNEL_POINTWISE && kernels[j]->tiles &&
+                conv_of(kernels[i], shape, &separable.depthwise) &&
+                conv_of(kernels[j], shape, &separable.pointwise) &&
+                (!kernels[i]->supports || kernels[i]->supports(&separable.depthwise)))
+                run_separable(&separable, infinite_tap);
+        }
+}
+
+START_TEST(test_separable_shapes)
+{
+    static const uint32_t sizes[] = {1, 2, 3, 5, 6, 7, 8, 13, 14, 15, 29};
+
+    for (uint32_t channels = 1; channels <= 70; channels++)
+        for (int i = 0; i < 4; i++) {
+            struct shape shape = {
+                .kernel_size = random_below(4) ? 3 + 2 * random_below(2) : 1 + random_below(11),
+                .stride = random_below(4) ? 1 + random_below(2) : 1 + random_below(DWB_STRIDE_MAX),
+                .input_size = sizes[random_below(sizeof(sizes) / sizeof(sizes[0]))],
+                .in_channels = channels,
+                .out_channels = 1 + random_below(40),
+                .padding = random_below(4) ? DWB_PADDING_SAME : DWB_PADDING_VALID,
+            };
+            if (i & 1) {
+                shape.out_channels = channels;
+                shape.in_channels = 1 + random_below(20);
+            }
+            if (is_chosen())
+                run_pairs(&shape, -1);
+            if (is_chosen() && i == 0)
+                run_pairs(&shape, (int)random_below(shape.kernel_size * shape.kernel_size));
+        }
+}
+END_TEST
+
+/* Shapes of several blocks: a last one that is shorter, a lone row, strides, weights that stay in
+ * the cache and that do not, pixels of the scratch apart. */
+START_TEST(test_separable_blocks)
+{
+    static const struct {
+        struct shape shape;
+        bool several; /* blocks */
+    } cases[] = {
+        {{3, 1, 43, 64, 5, DWB_PADDING_SAME}, true},
+        {{3, 1, 43, 67, 33, DWB_PADDING_VALID}, true},
+        {{3, 2, 85, 65, 3, DWB_PADDING_SAME}, true},
+        {{5, 1, 33, 100, 18, DWB_PADDING_SAME}, true},
+        {{5, 2, 67, 100, 2, DWB_PADDING_VALID}, true},
+        {{4, 3, 71, 160, 7, DWB_PADDING_SAME}, true},
+        {{2, 4, 61, 240, 4, DWB_PADDING_SAME}, true}, /* rows of the input that nobody reads */
+        {{3, 1, 5, 3072, 3, DWB_PADDING_SAME}, true},
+        {{3, 1, 11, 1024, 17, DWB_PADDING_SAME}, true},
+        {{3, 1, 9, 2048, 100, DWB_PADDING_SAME}, true}, /* 800 KiB of weights */
+        {{3, 1, 3, 1024, 260, DWB_PADDING_SAME}, false},
+        {{3, 2, 7, 40, 40, DWB_PADDING_SAME}, false},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct dwb_separable separable = {0};
+        const struct shape *shape = &cases[i].shape;
+
+        for (int k = 0; k < n_kernels; k++)
+            if (kernels[k]->op == DWB_KERNEL_POINTWISE && kernels[k]->tiles)
+                separable.pointwise_kernel = kernels[k];
+            else if (kernels[k]->op == DWB_KERNEL_DEPTHWISE && kernels[k]->depthwise_tiles)
+                separable.depthwise_kernel = kernels[k];
+        ck_assert(conv_of(separable.depthwise_kernel, shape, &separable.depthwise));
+        ck_assert(conv_of(separable.pointwise_kernel, shape, &separable.pointwise));
+        const uint32_t rows = dwb_separable_block_rows(&separable);
+        ck_assert_uint_ge(rows, 1);
+        ck_assert_msg(cases[i].several == (rows < separable.depthwise.output_size),
+                      "case %zu: blocks of %u rows", i, rows);
+        if (share == 1 || i % 3 == seed % 3)
+            run_pairs(shape, -1);
+    }
+}
+END_TEST
+
 /* Each test starts from the seed, so one alone (CK_RUN_CASE) repeats what it did among all. */
 static void restart(void)
 {
     state = seed;
 }
 
-static void add_case(Suite *suite, const char *name, const TTest *test)
+static void add_case(Suite *suite, const char *name, const TTest *test, int n)
 {
     TCase *tcase = tcase_create(name);
 
     tcase_add_checked_fixture(tcase, restart, NULL);
     tcase_set_timeout(tcase, 600);
-    tcase_add_loop_test(tcase, test, 0, n_kernels);
+    tcase_add_loop_test(tcase, test, 0, n);
     suite_add_tcase(suite, tcase);
 }
 
@@ -354,11 +558,13 @@ int main(int argc, char **argv)
     fflush(stdout);
 
     Suite *suite = suite_create(argv[1]);
-    add_case(suite, "channels", test_channels);
-    add_case(suite, "geometry", test_geometry);
-    add_case(suite, "padding_skipped", test_padding_skipped);
-    add_case(suite, "blocking", test_blocking);
-    add_case(suite, "random", test_random);
+    add_case(suite, "channels", test_channels, n_kernels);
+    add_case(suite, "geometry", test_geometry, n_kernels);
+    add_case(suite, "padding_skipped", test_padding_skipped, n_kernels);
+    add_case(suite, "blocking", test_blocking, n_kernels);
+    add_case(suite, "random", test_random, n_kernels);
+    add_case(suite, "separable_shapes", test_separable_shapes, 1);
+    add_case(suite, "separable_blocks", test_separable_blocks, 1);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
     const int n_failed = srunner_ntests_failed(runner);

@@ -6,6 +6,7 @@
 #include "common/cleanup.h"
 #include "common/theory.h"
 #include "kernels/kernels.h"
+#include "kernels/separable.h"
 
 #include <check.h>
 #include <math.h>
@@ -121,6 +122,38 @@ START_TEST(test_select_shape)
             ck_assert_int_eq(kernel->supports != NULL, special);
             ck_assert(!kernel->supports || kernel->supports(&conv));
         }
+}
+END_TEST
+
+/* The fused form is that of the two kernels selected for the layer, for every ISA of the build and
+ * none that it lacks; its multiply-adds are theirs. */
+START_TEST(test_select_separable)
+{
+    for (enum dwb_isa isa = DWB_ISA_AUTO; isa <= DWB_ISA_NEON; isa++)
+        for (uint32_t k = 1; k <= DWB_KERNEL_SIZE_MAX; k++)
+            for (uint32_t s = 1; s <= DWB_STRIDE_MAX; s++) {
+                const struct dwb_layer layer = layer_of(k, s, 14, 20, 24, DWB_PADDING_SAME);
+                const uint32_t flags = isa == DWB_ISA_AUTO ? dwb_cpu_flags() : ALL_FLAGS;
+                struct dwb_separable separable = {0};
+                struct dwb_theory theory;
+                struct dwb_conv depthwise, pointwise;
+                dwb_conv_of_layer(&layer, DWB_KERNEL_DEPTHWISE, &depthwise);
+                dwb_conv_of_layer(&layer, DWB_KERNEL_POINTWISE, &pointwise);
+                const struct dwb_kernel *kernel =
+                    dwb_kernel_select(flags, isa, DWB_KERNEL_DEPTHWISE, &depthwise);
+                ck_assert_int_eq(dwb_separable_select(flags, isa, &layer, &separable),
+                                 kernel != NULL);
+                ck_assert_ptr_eq(separable.depthwise_kernel, kernel);
+                ck_assert_ptr_eq(separable.pointwise_kernel,
+                                 dwb_kernel_select(flags, isa, DWB_KERNEL_POINTWISE, &pointwise));
+                if (!kernel)
+                    continue;
+                ck_assert_int_eq(memcmp(&separable.depthwise, &depthwise, sizeof(depthwise)), 0);
+                ck_assert_int_eq(memcmp(&separable.pointwise, &pointwise, sizeof(pointwise)), 0);
+                ck_assert_int_eq(dwb_theory_of(&layer, &theory), 0);
+                ck_assert_uint_eq(dwb_separable_macs_executed(&separable),
+                                  theory.executed.separable);
+            }
 }
 END_TEST
 
@@ -429,6 +462,7 @@ int main(void)
     tcase_add_test(tcase, test_list);
     tcase_add_test(tcase, test_select);
     tcase_add_test(tcase, test_select_shape);
+    tcase_add_test(tcase, test_select_separable);
     tcase_add_test(tcase, test_flags);
     tcase_add_test(tcase, test_geometry);
     tcase_add_test(tcase, test_macs);
