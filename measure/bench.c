@@ -2,8 +2,9 @@
  * The workbench. See the header.
  *
  * All convolutions run through one function, run_chain: a standard layer is a chain of one stage, a
- * separable one of two through memory. So both sides of the ratio have the same call depth, the
- * same loop and the same kind of arguments, and nothing but the kernels differs.
+ * separable one of two through memory or, fused, of two in one loop nest. So all sides of the ratio
+ * have the same call depth, the same loop and the same kind of arguments, and nothing but the
+ * kernels differs.
  *
  * Inputs and weights are normal numbers between 2^-10 and 1 in size, from the request's seed; they
  * are the same in every replicate, while the verified positions differ from one to the next.
@@ -56,6 +57,10 @@ static void run_chain(void *context)
 {
     const struct dwb_bench_chain *chain = context;
 
+    if (chain->fused) {
+        dwb_separable_run(&chain->fused->separable, &chain->fused->args);
+        return;
+    }
     for (size_t i = 0; i < chain->n; i++) {
         const struct dwb_bench_stage *stage = chain->stages[i];
 
@@ -130,7 +135,8 @@ static int allocate(struct dwb_bench *bench, const uint64_t bytes[DWB_BENCH_N_BU
 static int allocate_all(struct dwb_bench *bench, const uint64_t probe_sizes[DWB_PROBE_LEVELS],
                         char *error)
 {
-    uint64_t bytes[DWB_BENCH_N_BUFFERS] = {0}, scratch = 0, area = 0;
+    uint64_t bytes[DWB_BENCH_N_BUFFERS] = {0}, area = 0;
+    uint64_t scratch = dwb_separable_scratch_bytes(&bench->fused.separable);
     const struct dwb_bench_forms *native = &bench->forms[0];
     const struct dwb_bench_stage *stages[] = {&native->standard, &native->depthwise,
                                               &native->pointwise};
@@ -148,6 +154,7 @@ static int allocate_all(struct dwb_bench *bench, const uint64_t probe_sizes[DWB_
     bytes[DWB_BENCH_INTERMEDIATE] = output_bytes(&native->depthwise.conv);
     bytes[DWB_BENCH_OUTPUT_STANDARD] = output_bytes(&native->standard.conv);
     bytes[DWB_BENCH_OUTPUT_SEPARABLE] = output_bytes(&native->pointwise.conv);
+    bytes[DWB_BENCH_OUTPUT_FUSED] = output_bytes(&native->pointwise.conv);
     bytes[DWB_BENCH_SCRATCH] = scratch;
     bytes[DWB_BENCH_CANARY_INPUT] = input_bytes(&bench->canary.conv);
     bytes[DWB_BENCH_CANARY_WEIGHTS] = weights_bytes(&bench->canary);
@@ -255,6 +262,19 @@ static void add_chain(struct dwb_bench *bench, enum dwb_operation operation, con
         operation == DWB_OPERATION_STANDARD || operation == DWB_OPERATION_SEPARABLE;
 }
 
+/* Our stages once more, in one loop nest. */
+static void add_fused(struct dwb_bench *bench, const struct dwb_bench_forms *native,
+                      uint64_t macs_nominal)
+{
+    size_t i = bench->n;
+
+    add_chain(bench, DWB_OPERATION_SEPARABLE_FUSED, native->backend, &native->depthwise,
+              &native->pointwise, macs_nominal);
+    bench->chains[i].fused = &bench->fused;
+    bench->tasks[i].paired = true;
+    snprintf(bench->subjects[i].algorithm, sizeof bench->subjects[i].algorithm, "fused");
+}
+
 /* A peak for each ISA among the kernels that were chosen: "percent of peak" compares like with
  * like. */
 static void add_peaks(struct dwb_bench *bench)
@@ -316,6 +336,13 @@ static void connect_forms(struct dwb_bench *bench, struct dwb_bench_forms *forms
             DWB_BENCH_PACKED_DEPTHWISE, DWB_BENCH_INTERMEDIATE, DWB_BENCH_SCRATCH);
     connect(bench, &forms->pointwise, DWB_BENCH_INTERMEDIATE, DWB_BENCH_WEIGHTS_POINTWISE,
             DWB_BENCH_PACKED_POINTWISE, DWB_BENCH_OUTPUT_SEPARABLE, DWB_BENCH_SCRATCH);
+    bench->fused.args = (struct dwb_separable_args){
+        .input = bench->buffers[DWB_BENCH_INPUT].data,
+        .packed_depthwise = bench->buffers[DWB_BENCH_PACKED_DEPTHWISE].data,
+        .packed_pointwise = bench->buffers[DWB_BENCH_PACKED_POINTWISE].data,
+        .output = bench->buffers[DWB_BENCH_OUTPUT_FUSED].data,
+        .scratch = bench->buffers[DWB_BENCH_SCRATCH].data,
+    };
 }
 
 static int prepare_stage(struct dwb_bench_stage *stage, const struct dwb_backend *backend,
@@ -377,6 +404,8 @@ static void add_forms(struct dwb_bench *bench, const struct dwb_bench_forms *for
               nominal->pointwise);
     add_chain(bench, DWB_OPERATION_SEPARABLE, forms->backend, &forms->depthwise, &forms->pointwise,
               nominal->separable);
+    if (forms == &bench->forms[0])
+        add_fused(bench, forms, nominal->separable);
 }
 
 static int build(struct dwb_bench *bench, const struct dwb_request *request, uint32_t cpu,
@@ -416,6 +445,11 @@ static int build(struct dwb_bench *bench, const struct dwb_request *request, uin
         r = choose(&bench->canary, &canary, bench->isa, DWB_KERNEL_STANDARD, "canary", error);
     if (r < 0)
         return r;
+    if (!dwb_separable_select(dwb_cpu_flags(), bench->isa, layer, &bench->fused.separable)) {
+        snprintf(error, DWB_BENCH_ERROR_MAX, "no fused separable form of isa %s takes this layer",
+                 dwb_isa_name(bench->isa));
+        return -ENOTSUP;
+    }
     dwb_machine_caches(cpu, &caches);
     dwb_probe_sizes(&caches, sizes);
     r = allocate_all(bench, sizes, error);
@@ -479,13 +513,25 @@ static bool is_operation(const struct dwb_bench *bench, size_t i)
     return bench->subjects[i].backend[0] != '\0';
 }
 
+static void verify_fused(struct dwb_bench *bench, const struct dwb_bench_chain *chain,
+                         struct dwb_verification *found)
+{
+    const struct dwb_bench_fused *fused = chain->fused;
+
+    dwb_verify_separable(&fused->separable.depthwise, &fused->separable.pointwise,
+                         fused->args.input, chain->stages[0]->weights, chain->stages[1]->weights,
+                         fused->args.output, &bench->positions, found);
+}
+
 static void verify_chain(struct dwb_bench *bench, size_t i)
 {
     const struct dwb_bench_chain *chain = bench->tasks[i].context;
     struct dwb_subject *subject = &bench->subjects[i];
     struct dwb_verification found = {0};
 
-    for (size_t k = 0; k < chain->n; k++) {
+    if (chain->fused)
+        verify_fused(bench, chain, &found);
+    for (size_t k = 0; !chain->fused && k < chain->n; k++) {
         const struct dwb_bench_stage *stage = chain->stages[k];
 
         dwb_verify(stage->op, &stage->conv, stage->args.input, stage->weights, stage->args.output,
@@ -497,6 +543,13 @@ static void verify_chain(struct dwb_bench *bench, size_t i)
         subject->worst_error = found.worst;
 }
 
+static void poison(struct dwb_bench *bench, const float *output)
+{
+    for (size_t b = 0; b < DWB_BENCH_N_BUFFERS; b++)
+        if (bench->buffers[b].data == output)
+            dwb_buffer_poison(&bench->buffers[b]);
+}
+
 void dwb_bench_verify(struct dwb_bench *bench)
 {
     /* Subjects are in an order in which the pointwise finds the depthwise's output as its input. */
@@ -505,10 +558,12 @@ void dwb_bench_verify(struct dwb_bench *bench)
 
         if (!is_operation(bench, i))
             continue;
-        for (size_t k = 0; k < chain->n; k++)
-            for (size_t b = 0; b < DWB_BENCH_N_BUFFERS; b++)
-                if (bench->buffers[b].data == chain->stages[k]->args.output)
-                    dwb_buffer_poison(&bench->buffers[b]);
+        if (chain->fused) {
+            poison(bench, chain->fused->args.output);
+            poison(bench, chain->fused->args.scratch);
+        }
+        for (size_t k = 0; !chain->fused && k < chain->n; k++)
+            poison(bench, chain->stages[k]->args.output);
         run_chain(bench->tasks[i].context);
         verify_chain(bench, i);
     }

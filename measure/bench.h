@@ -8,6 +8,7 @@
 
 #include "kernels/backends/backend.h"
 #include "kernels/kernels.h"
+#include "kernels/separable.h"
 #include "measure/memory.h"
 #include "measure/probes.h"
 #include "measure/request.h"
@@ -27,6 +28,7 @@ enum { /* buffers */
        DWB_BENCH_INTERMEDIATE, /* of the depthwise, input of the pointwise */
        DWB_BENCH_OUTPUT_STANDARD,
        DWB_BENCH_OUTPUT_SEPARABLE, /* of the pointwise, too */
+       DWB_BENCH_OUTPUT_FUSED,
        DWB_BENCH_SCRATCH,
        DWB_BENCH_CANARY_INPUT,
        DWB_BENCH_CANARY_WEIGHTS,
@@ -46,9 +48,15 @@ struct dwb_bench_stage { /* one kernel with its operands */
     const float *weights; /* unpacked: for the oracle */
 };
 
+struct dwb_bench_fused { /* both stages of a separable layer in one loop nest; ours only */
+    struct dwb_separable separable;
+    struct dwb_separable_args args;
+};
+
 struct dwb_bench_chain { /* context of a convolution's task: one stage, or depthwise + pointwise */
     const struct dwb_bench_stage *stages[2];
     size_t n;
+    const struct dwb_bench_fused *fused; /* runs in place of the two stages, or NULL */
 };
 
 struct dwb_bench_forms { /* the two forms of the layer on one backend */
@@ -62,6 +70,7 @@ struct dwb_bench {
     struct dwb_buffer buffers[DWB_BENCH_N_BUFFERS];
     struct dwb_bench_forms forms[DWB_N_BACKENDS]; /* by bit; ours is always there: the canary and
                                                    * the probes are of its ISA */
+    struct dwb_bench_fused fused;
     struct dwb_bench_stage canary;
     struct dwb_bench_chain chains[DWB_BENCH_SUBJECTS_MAX]; /* same indices as subjects */
     struct dwb_peak peaks[4];
@@ -89,7 +98,8 @@ static inline void dwb_bench_freep(struct dwb_bench **bench)
  * the subjects' figures. A separable layer is verified as a chain: the intermediate it wrote
  * against the depthwise oracle, its output against the pointwise oracle over that very
  * intermediate. So each tolerance is that of one convolution, and no error can hide between the
- * two.
+ * two. The fused form leaves no intermediate: its output, in a buffer of its own, is compared with
+ * both convolutions in double precision from the layer's input on.
  */
 void dwb_bench_verify(struct dwb_bench *bench);
 

@@ -15,11 +15,31 @@
 #define PRODUCTS_MAX  (UINT64_C(1) << 25) /* of the oracle for one tensor: a tenth of a second */
 #define N_CORNERS     8
 
+/* What a tensor should hold. */
+struct expected {
+    enum dwb_kernel_op op; /* without a depthwise in front */
+    const struct dwb_conv *conv, *depthwise;
+    const float *input, *weights, *weights_depthwise;
+    uint64_t products; /* of the oracle for one output */
+    uint64_t length;   /* K: of the sum, for the tolerance */
+};
+
 static uint64_t products_of(enum dwb_kernel_op op, const struct dwb_conv *conv)
 {
     uint64_t taps = (uint64_t)conv->kernel_size * conv->kernel_size;
 
     return op == DWB_KERNEL_DEPTHWISE ? taps : taps * conv->in_channels;
+}
+
+static double oracle(const struct expected *expected, uint32_t y, uint32_t x, uint32_t channel,
+                     double *ret_magnitude)
+{
+    if (expected->depthwise)
+        return dwb_separable_oracle(expected->depthwise, expected->conv, expected->input,
+                                    expected->weights_depthwise, expected->weights, y, x, channel,
+                                    ret_magnitude);
+    return dwb_oracle(expected->op, expected->conv, expected->input, expected->weights, y, x,
+                      channel, ret_magnitude);
 }
 
 static uint32_t n_positions(uint64_t products, uint64_t outputs)
@@ -61,24 +81,23 @@ static uint64_t position(uint32_t i, uint32_t n, uint64_t outputs, const struct 
     return ((uint64_t)y * conv->output_size + x) * channels + channel;
 }
 
-void dwb_verify(enum dwb_kernel_op op, const struct dwb_conv *conv, const float *input,
-                const float *weights, const float *output, struct dwb_random *random,
-                struct dwb_verification *verification)
+static void compare(const struct expected *expected, const float *output, struct dwb_random *random,
+                    struct dwb_verification *verification)
 {
+    const struct dwb_conv *conv = expected->conv;
     uint64_t outputs = (uint64_t)conv->output_size * conv->output_size * conv->out_channels;
-    uint64_t products = products_of(op, conv);
-    uint32_t n = n_positions(products, outputs);
-    double gamma = gamma_of(products);
+    uint32_t n = n_positions(expected->products, outputs);
+    double gamma = gamma_of(expected->length);
 
     for (uint32_t i = 0; i < n; i++) {
         uint64_t at = position(i, n, outputs, conv, random);
         uint64_t pixel = at / conv->out_channels;
-        double magnitude, expected, error, tolerance, score;
+        double magnitude, exact, error, tolerance, score;
 
-        expected = dwb_oracle(op, conv, input, weights, (uint32_t)(pixel / conv->output_size),
-                              (uint32_t)(pixel % conv->output_size),
-                              (uint32_t)(at % conv->out_channels), &magnitude);
-        error = fabs((double)output[at] - expected);
+        exact = oracle(expected, (uint32_t)(pixel / conv->output_size),
+                       (uint32_t)(pixel % conv->output_size), (uint32_t)(at % conv->out_channels),
+                       &magnitude);
+        error = fabs((double)output[at] - exact);
         tolerance = gamma * magnitude;
         /* A position with all taps on padding has tolerance 0 and must be exactly 0. */
         score = error == 0.0 ? 0.0 : error / tolerance;
@@ -90,4 +109,39 @@ void dwb_verify(enum dwb_kernel_op op, const struct dwb_conv *conv, const float 
         if (score > verification->worst)
             verification->worst = score;
     }
+}
+
+void dwb_verify(enum dwb_kernel_op op, const struct dwb_conv *conv, const float *input,
+                const float *weights, const float *output, struct dwb_random *random,
+                struct dwb_verification *verification)
+{
+    const struct expected expected = {
+        .op = op,
+        .conv = conv,
+        .input = input,
+        .weights = weights,
+        .products = products_of(op, conv),
+        .length = products_of(op, conv),
+    };
+
+    compare(&expected, output, random, verification);
+}
+
+void dwb_verify_separable(const struct dwb_conv *depthwise, const struct dwb_conv *pointwise,
+                          const float *input, const float *weights_depthwise,
+                          const float *weights_pointwise, const float *output,
+                          struct dwb_random *random, struct dwb_verification *verification)
+{
+    uint64_t taps = products_of(DWB_KERNEL_DEPTHWISE, depthwise), m = pointwise->in_channels;
+    const struct expected expected = {
+        .conv = pointwise,
+        .depthwise = depthwise,
+        .input = input,
+        .weights = weights_pointwise,
+        .weights_depthwise = weights_depthwise,
+        .products = (taps + 1) * m,
+        .length = taps + m,
+    };
+
+    compare(&expected, output, random, verification);
 }

@@ -6,6 +6,7 @@
  */
 
 #include "kernels/kernels.h"
+#include "kernels/separable.h"
 #include "measure/random.h"
 
 struct dwb_verification {
@@ -23,3 +24,12 @@ struct dwb_verification {
 void dwb_verify(enum dwb_kernel_op op, const struct dwb_conv *conv, const float *input,
                 const float *weights, const float *output, struct dwb_random *random,
                 struct dwb_verification *verification);
+
+/*
+ * The same for the output of a depthwise and a pointwise in one, whose intermediate nobody sees:
+ * against dwb_separable_oracle, tolerance gamma_(taps + M) * its magnitude.
+ */
+void dwb_verify_separable(const struct dwb_conv *depthwise, const struct dwb_conv *pointwise,
+                          const float *input, const float *weights_depthwise,
+                          const float *weights_pointwise, const float *output,
+                          struct dwb_random *random, struct dwb_verification *verification);

@@ -141,6 +141,66 @@ START_TEST(test_nothing_written)
 }
 END_TEST
 
+/* A layer fused by hand: right, then one wrong tap of the depthwise, one weight of the pointwise,
+ * one output. */
+START_TEST(test_separable)
+{
+    enum { SIZE = 5, M = 5, N = 9, N_OUTPUTS = SIZE * SIZE * N };
+    const struct dwb_layer layer = {.kernel_size = 3,
+                                    .input_size = SIZE,
+                                    .in_channels = M,
+                                    .out_channels = N,
+                                    .stride = 1,
+                                    .padding = DWB_PADDING_SAME,
+                                    .repeat = 1};
+    float input[SIZE * SIZE * M], w1[9 * M], w2[M * N], output[N_OUTPUTS];
+    struct dwb_random random = dwb_random_stream(7, 8);
+    struct dwb_conv depthwise, pointwise;
+    /* What to make wrong, and how many outputs that reaches. */
+    const struct {
+        float *at;
+        uint32_t n;
+    } wrong[] = {{&output[3], 1}, {&w2[N - 1], SIZE * SIZE}, {&w1[4 * M], N_OUTPUTS}};
+    struct dwb_verification found = {0};
+
+    dwb_conv_of_layer(&layer, DWB_KERNEL_DEPTHWISE, &depthwise);
+    dwb_conv_of_layer(&layer, DWB_KERNEL_POINTWISE, &pointwise);
+    for (size_t i = 0; i < sizeof input / sizeof *input; i++)
+        input[i] = dwb_random_float(&random);
+    for (size_t i = 0; i < sizeof w1 / sizeof *w1; i++)
+        w1[i] = dwb_random_float(&random);
+    for (size_t i = 0; i < sizeof w2 / sizeof *w2; i++)
+        w2[i] = dwb_random_float(&random);
+    for (int64_t y = 0; y < SIZE; y++)
+        for (int64_t x = 0; x < SIZE; x++)
+            for (int64_t n = 0; n < N; n++) {
+                float sum = 0;
+                for (int64_t m = 0; m < M; m++) {
+                    float t = 0;
+                    for (int64_t tap = 0; tap < 9; tap++) {
+                        int64_t row = y + tap / 3 - 1, column = x + tap % 3 - 1;
+                        if (row >= 0 && row < SIZE && column >= 0 && column < SIZE)
+                            t += input[(row * SIZE + column) * M + m] * w1[tap * M + m];
+                    }
+                    sum += t * w2[m * N + n];
+                }
+                output[(y * SIZE + x) * N + n] = sum;
+            }
+    dwb_verify_separable(&depthwise, &pointwise, input, w1, w2, output, &random, &found);
+    ck_assert_uint_eq(found.n, N_OUTPUTS);
+    ck_assert_uint_eq(found.mismatched, 0);
+    ck_assert(found.worst > 0 && found.worst < 1);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        const float right = *wrong[i].at;
+        *wrong[i].at += 0.125f;
+        found = (struct dwb_verification){0};
+        dwb_verify_separable(&depthwise, &pointwise, input, w1, w2, output, &random, &found);
+        ck_assert_uint_eq(found.mismatched, wrong[i].n);
+        *wrong[i].at = right;
+    }
+}
+END_TEST
+
 START_TEST(test_inputs)
 {
     struct dwb_random random = dwb_random_stream(1, 2);
@@ -170,6 +230,7 @@ int main(void)
     tcase_add_test(tests, test_wrong_weight);
     tcase_add_test(tests, test_corner);
     tcase_add_test(tests, test_nothing_written);
+    tcase_add_test(tests, test_separable);
     tcase_add_test(tests, test_inputs);
     suite_add_tcase(suite, tests);
     srunner_run_all(runner, CK_NORMAL);

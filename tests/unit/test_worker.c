@@ -79,11 +79,11 @@ static int find(const struct dwb_record *record, enum dwb_operation operation)
 
 static void check_subjects(const struct dwb_record *record)
 {
-    static const enum dwb_operation operations[] = {DWB_OPERATION_STANDARD, DWB_OPERATION_DEPTHWISE,
-                                                    DWB_OPERATION_POINTWISE,
-                                                    DWB_OPERATION_SEPARABLE};
+    static const enum dwb_operation operations[] = {
+        DWB_OPERATION_STANDARD, DWB_OPERATION_DEPTHWISE, DWB_OPERATION_POINTWISE,
+        DWB_OPERATION_SEPARABLE, DWB_OPERATION_SEPARABLE_FUSED};
 
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < 5; i++) {
         int at = find(record, operations[i]);
 
         ck_assert_int_ge(at, 0);
@@ -94,6 +94,15 @@ static void check_subjects(const struct dwb_record *record)
         ck_assert_uint_gt(record->subjects[at].macs_executed, 0);
         ck_assert_uint_le(record->subjects[at].macs_executed, record->subjects[at].macs_nominal);
     }
+    /* Fused or not: the same kernels, the same multiply-adds. */
+    const struct dwb_subject *apart = &record->subjects[find(record, DWB_OPERATION_SEPARABLE)];
+    const struct dwb_subject *fused =
+        &record->subjects[find(record, DWB_OPERATION_SEPARABLE_FUSED)];
+    ck_assert_str_eq(fused->algorithm, "fused");
+    ck_assert_str_eq(fused->kernel, apart->kernel);
+    ck_assert_str_eq(fused->isa, apart->isa);
+    ck_assert_uint_eq(fused->macs_nominal, apart->macs_nominal);
+    ck_assert_uint_eq(fused->macs_executed, apart->macs_executed);
     ck_assert_int_ge(find(record, DWB_OPERATION_CANARY), 0);
     ck_assert_int_ge(find(record, DWB_OPERATION_FMA_PEAK), 0);
     ck_assert_uint_gt(record->subjects[find(record, DWB_OPERATION_FMA_PEAK)].macs_executed, 0);
@@ -101,7 +110,8 @@ static void check_subjects(const struct dwb_record *record)
         ck_assert(!record->subjects[i].level[0] == !record->subjects[i].bytes);
 }
 
-/* Each block is mirrored, and standard and separable run the same number of calls. */
+/* Each block is mirrored, and standard and separable, fused or not, run the same number of calls.
+ */
 static void check_samples(const struct dwb_record *record)
 {
     size_t from = 0, to;
@@ -123,7 +133,8 @@ static void check_samples(const struct dwb_record *record)
     for (size_t i = 0; i < record->n_samples; i++) {
         enum dwb_operation operation = record->subjects[record->samples[i].subject].operation;
 
-        if (operation != DWB_OPERATION_STANDARD && operation != DWB_OPERATION_SEPARABLE)
+        if (operation != DWB_OPERATION_STANDARD && operation != DWB_OPERATION_SEPARABLE &&
+            operation != DWB_OPERATION_SEPARABLE_FUSED)
             continue;
         if (n_calls == 0)
             n_calls = record->samples[i].n_calls;
