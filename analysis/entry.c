@@ -172,13 +172,16 @@ static json_t *why_to_json(const struct dwb_figures *figures)
 static json_t *numbers_to_json(const struct dwb_figures *figures)
 {
     return json_pack(
-        "{s:s, s:s?, s:s?, s:i, s:s, s:o, s:o, s:s, s:o, s:o, s:o}", "schema", DWB_RESULT_SCHEMA,
-        "backend", figures->input.backend, "isa", figures->isa[0] ? figures->isa : NULL, "threads",
-        1, "cache", dwb_cache_mode_name(figures->input.spec->options.cache), "saving_delivered",
+        "{s:s, s:s?, s:s?, s:i, s:s, s:o, s:o, s:s?, s:o, s:s, s:o, s:o, s:o}", "schema",
+        DWB_RESULT_SCHEMA, "backend", figures->input.backend, "isa",
+        figures->isa[0] ? figures->isa : NULL, "threads", 1, "cache",
+        dwb_cache_mode_name(figures->input.spec->options.cache), "saving_delivered",
         dwb_json_number(figures->saving_delivered), "speedup",
-        dwb_json_number(1 / figures->ratio.floor), "verdict", dwb_verdict_name(figures->verdict),
-        "replicates", dwb_json_count(figures->input.n_records), "dropped_share",
-        dwb_json_number(figures->dropped_share), "precision_reached",
+        dwb_json_number(1 / figures->ratio.floor), "best_separable",
+        isnan(figures->saving_delivered_best) ? NULL : dwb_operation_name(figures->best_separable),
+        "saving_delivered_best", dwb_json_number(figures->saving_delivered_best), "verdict",
+        dwb_verdict_name(figures->verdict), "replicates", dwb_json_count(figures->input.n_records),
+        "dropped_share", dwb_json_number(figures->dropped_share), "precision_reached",
         json_boolean(figures->precision_reached));
 }
 
@@ -186,6 +189,7 @@ static json_t *numbers_to_json(const struct dwb_figures *figures)
 static json_t *against_to_json(const struct dwb_figures *ours, const struct dwb_figures *peer)
 {
     json_t *object = json_object();
+    struct dwb_ratio_figures best;
 
     for (unsigned k = DWB_OPERATION_STANDARD; object && k <= DWB_OPERATION_SEPARABLE; k++) {
         struct dwb_ratio_figures ratio;
@@ -196,6 +200,12 @@ static json_t *against_to_json(const struct dwb_figures *ours, const struct dwb_
             json_decref(object);
             return NULL;
         }
+    }
+    if (object &&
+        (dwb_figures_against_best(ours, peer, &best) < 0 ||
+         json_object_set_new(object, "separable_best", time_ratio_to_json(ours, &best)) < 0)) {
+        json_decref(object);
+        return NULL;
     }
     return object;
 }

@@ -132,16 +132,29 @@ static int ratio_init(const struct dwb_operation_figures *standard,
     return 0;
 }
 
-int dwb_figures_against(const struct dwb_figures *ours, const struct dwb_figures *peer,
-                        enum dwb_operation operation, struct dwb_ratio_figures *ret_ratio)
+static int compare(const struct dwb_figures *ours, enum dwb_operation our_operation,
+                   const struct dwb_figures *peer, enum dwb_operation operation,
+                   struct dwb_ratio_figures *ret_ratio)
 {
     struct dwb_ratio_figures ratio = unknown_ratio;
-    int r =
-        ratio_init(&ours->operations[operation], &peer->operations[operation], ours->alpha, &ratio);
+    int r = ratio_init(&ours->operations[our_operation], &peer->operations[operation], ours->alpha,
+                       &ratio);
 
     if (r == 0)
         *ret_ratio = ratio;
     return r;
+}
+
+int dwb_figures_against(const struct dwb_figures *ours, const struct dwb_figures *peer,
+                        enum dwb_operation operation, struct dwb_ratio_figures *ret_ratio)
+{
+    return compare(ours, operation, peer, operation, ret_ratio);
+}
+
+int dwb_figures_against_best(const struct dwb_figures *ours, const struct dwb_figures *peer,
+                             struct dwb_ratio_figures *ret_ratio)
+{
+    return compare(ours, ours->best_separable, peer, DWB_OPERATION_SEPARABLE, ret_ratio);
 }
 
 static void add_reason(struct dwb_figures *figures, const char *format, ...)
@@ -296,7 +309,8 @@ static void set_unknown(struct dwb_figures *figures)
     figures->ratio = figures->ratio_fused = unknown_ratio;
     if (figures->input.n_records == 0)
         snprintf(figures->ratio.reason, sizeof figures->ratio.reason, "%s", nothing);
-    figures->saving_delivered = figures->peak_gflops = NAN;
+    figures->saving_delivered = figures->saving_delivered_best = figures->peak_gflops = NAN;
+    figures->best_separable = DWB_OPERATION_SEPARABLE;
     figures->canary_floor_ns = figures->canary_median_ns = NAN;
 }
 
@@ -325,6 +339,17 @@ static int measure_init(struct dwb_figures *figures)
     return r;
 }
 
+/* By floors, as everything that is said of savings; NAN loses against a number. */
+static void choose_separable(struct dwb_figures *figures)
+{
+    const struct dwb_ratio_figures *apart = &figures->ratio, *fused = &figures->ratio_fused;
+
+    if (fused->floor < apart->floor || (isnan(apart->floor) && !isnan(fused->floor)))
+        figures->best_separable = DWB_OPERATION_SEPARABLE_FUSED;
+    figures->saving_delivered = figures->theory.ratio / apart->floor;
+    figures->saving_delivered_best = figures->theory.ratio / fmin(apart->floor, fused->floor);
+}
+
 int dwb_figures_init(const struct dwb_figures_input *input, struct dwb_figures *ret_figures)
 {
     struct dwb_figures figures = {.input = *input, .alpha = dwb_figures_alpha(input->spec)};
@@ -342,7 +367,7 @@ int dwb_figures_init(const struct dwb_figures_input *input, struct dwb_figures *
         }
         dwb_bounds_machine(&figures);
     }
-    figures.saving_delivered = figures.theory.ratio / figures.ratio.floor;
+    choose_separable(&figures);
     judge(&figures);
     *ret_figures = figures;
     return 0;

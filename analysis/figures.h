@@ -66,6 +66,8 @@ struct dwb_figures {
     struct dwb_ratio_figures ratio;       /* separable over standard */
     struct dwb_ratio_figures ratio_fused; /* NAN when there is no fused form */
     double saving_delivered;              /* theoretical over measured ratio */
+    double saving_delivered_best;         /* alike, of the faster separable form */
+    enum dwb_operation best_separable;    /* that form; separable where nothing was measured */
     double peak_gflops;
     struct dwb_level_figures levels[DWB_FIGURES_LEVELS_MAX];
     size_t n_levels;
@@ -89,6 +91,9 @@ void dwb_figures_deinit(struct dwb_figures *figures);
  */
 int dwb_figures_against(const struct dwb_figures *ours, const struct dwb_figures *peer,
                         enum dwb_operation operation, struct dwb_ratio_figures *ret_ratio);
+/* The same for the peer's separable form against the faster of ours. */
+int dwb_figures_against_best(const struct dwb_figures *ours, const struct dwb_figures *peer,
+                             struct dwb_ratio_figures *ret_ratio);
 
 const char *dwb_verdict_name(enum dwb_verdict verdict);
 

@@ -75,6 +75,8 @@ DAMAGES = [
     put(ENTRY + ("explain", "bounds", "depthwise", "kind"), "latency"),
     put(ENTRY + ("verification", "ok"), "yes"),
     put(ENTRY + ("machine", "canary", "floor_ns"), "fast"),
+    put(ENTRY + ("best_separable",), "standard"),
+    drop(ENTRY + ("saving_delivered_best",)),
 ]
 
 

@@ -319,17 +319,65 @@ START_TEST(test_csv)
     size_t n = csv_fields(&at, header), ratio = 0;
 
     ck_assert_str_eq(header[0], "job");
-    ck_assert_str_eq(header[n - 1], "why");
+    /* New columns come after all others: programs may count. */
+    ck_assert_str_eq(header[31], "why");
+    ck_assert_str_eq(header[32], "separable_fused_ns");
+    ck_assert_str_eq(header[n - 1], "best_separable");
     while (strcmp(header[ratio], "ratio") != 0)
         ck_assert_uint_lt(++ratio, n);
     ck_assert_uint_eq(csv_fields(&at, row), n);
     ck_assert_str_eq(row[1], "good");
     ck_assert_double_eq_tol(atof(row[ratio]), 0.1317, 0.0001);
-    ck_assert(has(row[n - 1], "of the time, 66 GFLOP/s against")); /* the comma is kept */
+    ck_assert(has(row[31], "of the time, 66 GFLOP/s against")); /* the comma is kept */
     ck_assert_uint_eq(csv_fields(&at, row), n);
     ck_assert_str_eq(row[1], "none");
     ck_assert_str_eq(row[ratio], ""); /* not measured: empty, not 0 */
     ck_assert_str_eq(at, "");
+}
+END_TEST
+
+/* The fused form has a line under its row, and columns; without it there is neither. */
+START_TEST(test_fused)
+{
+    dwb_cleanup_free char *without = render("layer", DWB_FORMAT_TABLE, 120, false);
+    json_t *document = load("layer");
+    json_t *entry = json_array_get(json_object_get(document, "results"), 0);
+    json_t *operations = json_object_get(entry, "operations");
+    json_t *fused = json_deep_copy(json_object_get(operations, "separable"));
+    struct dwb_terminal terminal = {.columns = 80, .utf8 = true};
+    dwb_cleanup_free char *table = NULL, *csv = NULL;
+    static char header[64][512], row[64][512];
+    const char *at;
+    size_t n, size;
+
+    ck_assert(!has(without, "fused"));
+    json_object_set_new(json_object_get(fused, "time_ns"), "floor", json_real(900000));
+    json_object_set_new(operations, "separable_fused", fused);
+    json_object_set_new(entry, "ratio_fused",
+                        json_pack("{s:{s:f, s:f, s:f, s:f}}", "time", "floor", 0.11363, "ci_low",
+                                  0.1135, "ci_high", 0.1138, "half_width", 0.00132));
+    json_object_set_new(entry, "best_separable", json_string("separable_fused"));
+    json_object_set_new(entry, "saving_delivered_best", json_real(1.0466));
+    DWB_CLEANUP(dwb_report_freep) struct dwb_report *report = report_of(document);
+    FILE *out = open_memstream(&table, &size);
+    ck_assert_int_eq(dwb_render(report, DWB_FORMAT_TABLE, &terminal, out), 0);
+    fclose(out);
+    ck_assert(has(table, "fused: 0.1136 ±0.1%, 105% of the saving\n"));
+    check_widths(table, 80);
+
+    out = open_memstream(&csv, &size);
+    ck_assert_int_eq(dwb_render(report, DWB_FORMAT_CSV, &terminal, out), 0);
+    fclose(out);
+    at = csv;
+    n = csv_fields(&at, header);
+    ck_assert_uint_eq(csv_fields(&at, row), n);
+    ck_assert_str_eq(header[n - 6], "separable_fused_ns");
+    ck_assert_str_eq(row[n - 6], "900000");
+    ck_assert_str_eq(row[n - 5], "0.11363");
+    ck_assert_str_eq(row[n - 4], "0.1135");
+    ck_assert_str_eq(row[n - 3], "0.1138");
+    ck_assert_str_eq(row[n - 2], "1.0466");
+    ck_assert_str_eq(row[n - 1], "separable_fused");
 }
 END_TEST
 
@@ -478,6 +526,7 @@ int main(void)
     tcase_add_test(tcase, test_not_a_document);
     tcase_add_test(tcase, test_odd_entries);
     tcase_add_test(tcase, test_csv);
+    tcase_add_test(tcase, test_fused);
     tcase_add_test(tcase, test_csv_field);
     tcase_add_test(tcase, test_json);
     tcase_add_test(tcase, test_wrap);
