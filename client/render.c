@@ -71,7 +71,13 @@ static void csv_row(FILE *out, const char *job, const struct dwb_report_row *row
         csv_number(out, row->operations[k].percent_of_peak);
     csv_text(out, row->verdict);
     csv_reasons(out, row->verdict_reasons);
-    dwb_csv_field(out, row->why ? row->why : "");
+    csv_text(out, row->why);
+    csv_number(out, row->fused_ns);
+    csv_number(out, row->ratio_fused);
+    csv_number(out, row->ratio_fused_low);
+    csv_number(out, row->ratio_fused_high);
+    csv_number(out, row->saving_delivered_best);
+    dwb_csv_field(out, row->best_separable ? row->best_separable : "");
     fputs("\r\n", out);
 }
 
@@ -85,7 +91,8 @@ int dwb_render_csv(const struct dwb_report *report, FILE *out)
           "ratio_ci_high,ratio_median,ratio_theory,saving_delivered,standard_gflops,"
           "depthwise_gflops,pointwise_gflops,separable_gflops,standard_percent_of_peak,"
           "depthwise_percent_of_peak,pointwise_percent_of_peak,separable_percent_of_peak,verdict,"
-          "verdict_reasons,why\r\n",
+          "verdict_reasons,why,separable_fused_ns,ratio_fused,ratio_fused_ci_low,"
+          "ratio_fused_ci_high,saving_delivered_best,best_separable\r\n",
           out);
     for (size_t i = 0; i < report->n_rows; i++)
         csv_row(out, id, &report->rows[i]);

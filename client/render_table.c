@@ -58,22 +58,32 @@ static void add_time(struct view *view, double ns)
     add(view, DWB_STYLE_PLAIN, text);
 }
 
-static void add_ratio(struct view *view, double ratio, double half_width)
+static const char *format_ratio(const struct view *view, double ratio, double half_width,
+                                char *text, size_t size)
 {
+    const char *sign = view->terminal->utf8 ? "±" : "+-";
     double percent = 100 * half_width;
-    char text[48] = "-";
 
     if (isfinite(ratio) && percent > 100)
-        snprintf(text, sizeof(text), "%.4f %s>100%%", ratio, view->terminal->utf8 ? "±" : "+-");
+        snprintf(text, size, "%.4f %s>100%%", ratio, sign);
     else if (isfinite(ratio) && isfinite(percent))
-        snprintf(text, sizeof(text), "%.4f %s%.*f%%", ratio, view->terminal->utf8 ? "±" : "+-",
+        snprintf(text, size, "%.4f %s%.*f%%", ratio, sign,
                  percent < 0.095 ? 2
                  : percent < 100 ? 1
                                  : 0,
                  percent);
     else if (isfinite(ratio))
-        snprintf(text, sizeof(text), "%.4f", ratio);
-    add(view, DWB_STYLE_BOLD, text);
+        snprintf(text, size, "%.4f", ratio);
+    else
+        snprintf(text, size, "-");
+    return text;
+}
+
+static void add_ratio(struct view *view, double ratio, double half_width)
+{
+    char text[48];
+
+    add(view, DWB_STYLE_BOLD, format_ratio(view, ratio, half_width, text, sizeof(text)));
 }
 
 static void add_share(struct view *view, double share)
@@ -195,6 +205,19 @@ static void note_reasons(struct view *view, const struct dwb_report_row *row)
     }
 }
 
+/* Depthwise and pointwise in one loop nest, where that was measured. */
+static void note_fused(struct view *view, const struct dwb_report_row *row)
+{
+    char text[128], ratio[48];
+
+    if (!isfinite(row->ratio_fused) || !isfinite(row->theory))
+        return;
+    format_ratio(view, row->ratio_fused, row->fused_half_width, ratio, sizeof(ratio));
+    snprintf(text, sizeof(text), "fused: %s, %.0f%% of the saving", ratio,
+             100 * row->theory / row->ratio_fused);
+    note(view, text);
+}
+
 /* Under a peer's row: how our kernels do against it, an operation each. */
 static void note_speedup(struct view *view, const struct dwb_report_row *row)
 {
@@ -254,6 +277,7 @@ static void add_row(struct view *view, const struct dwb_report_row *row)
         add_rates(view, row->operations);
     add(view, style, verdict);
     note_below(view, shape, row->operations);
+    note_fused(view, row);
     note_speedup(view, row);
     if (row->why)
         note(view, row->why);

@@ -66,6 +66,8 @@ static void read_layer(const json_t *layer, struct dwb_report_row *row)
 static void read_row(const json_t *entry, struct dwb_report_row *row)
 {
     const json_t *time = json_object_get(json_object_get(entry, "ratio"), "time");
+    const json_t *fused = json_object_get(json_object_get(entry, "ratio_fused"), "time");
+    const json_t *operations = json_object_get(entry, "operations");
     const json_t *verification = json_object_get(entry, "verification");
 
     row->entry = entry;
@@ -75,8 +77,13 @@ static void read_row(const json_t *entry, struct dwb_report_row *row)
     row->backend = string(entry, "backend");
     row->isa = string(entry, "isa");
     for (size_t i = 0; i < DWB_REPORT_N_OPERATIONS; i++)
-        read_operation(json_object_get(json_object_get(entry, "operations"), operation_names[i]),
-                       &row->operations[i]);
+        read_operation(json_object_get(operations, operation_names[i]), &row->operations[i]);
+    row->fused_ns =
+        number(json_object_get(json_object_get(operations, "separable_fused"), "time_ns"), "floor");
+    row->ratio_fused = number(fused, "floor");
+    row->ratio_fused_low = number(fused, "ci_low");
+    row->ratio_fused_high = number(fused, "ci_high");
+    row->fused_half_width = number(fused, "half_width");
     row->theory = number(json_object_get(entry, "theory"), "ratio");
     row->ratio = number(time, "floor");
     row->ratio_low = number(time, "ci_low");
@@ -85,6 +92,8 @@ static void read_row(const json_t *entry, struct dwb_report_row *row)
     row->half_width = number(time, "half_width");
     row->ratio_reason = string(time, "reason");
     row->saving_delivered = number(entry, "saving_delivered");
+    row->saving_delivered_best = number(entry, "saving_delivered_best");
+    row->best_separable = string(entry, "best_separable");
     row->verdict = string(entry, "verdict");
     row->verdict_reasons = json_object_get(entry, "verdict_reasons");
     row->why = string(entry, "why");

@@ -36,6 +36,10 @@ struct dwb_report_row {
     double half_width;        /* of the interval, relative to the ratio */
     const char *ratio_reason; /* why there is none */
     double saving_delivered;  /* 1 = all of it */
+    double fused_ns;          /* floor of the fused separable form; NAN = was not measured */
+    double ratio_fused, ratio_fused_low, ratio_fused_high, fused_half_width;
+    double saving_delivered_best; /* of the faster of the two forms, */
+    const char *best_separable;   /* by its name in the document; or NULL */
     const char *verdict;
     const json_t *verdict_reasons; /* array of strings, or NULL */
     const char *why;               /* the line that says what keeps it from 100 % */
