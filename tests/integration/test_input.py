@@ -238,6 +238,32 @@ class Http(unittest.TestCase):
             wait_for(lambda: daemon.metrics()["dwbench_http_connections"] <= 2, 5)
             self.assertEqual(daemon.delete(job).status, 200)
 
+    def test_a_quiet_stream_outlives_the_idle_timeout(self):
+        with Daemon(mode="hang", config={"http": {"idle_timeout": "1s"}}) as daemon:
+            job = daemon.submit()
+            connection = daemon.connect()
+            connection.request("GET", f"/v1/jobs/{job}/events")
+            response = connection.getresponse()
+            self.assertIn(b"queued", response.readline())
+            time.sleep(2.5)
+            self.assertEqual(daemon.delete(job).status, 200)
+            last = json.loads(response.read().splitlines()[-1])
+            self.assertEqual((last["event"], last["state"]), ("done", "cancelled"))
+            connection.close()
+
+    def test_a_reader_that_stops_reading_holds_nobody_up(self):
+        with Daemon(config={"http": {"idle_timeout": "1s"}}) as daemon:
+            connection = daemon.raw()
+            try:
+                for _ in range(2000):
+                    connection.settimeout(0.2)
+                    connection.sendall(b"GET /v1/info HTTP/1.1\r\nHost: l\r\n\r\n")
+            except OSError:
+                pass
+            self.assertEqual(daemon.get("/healthz").status, 200)
+            wait_for(lambda: daemon.metrics()["dwbench_http_connections"] <= 1, 10)
+            connection.close()
+
     def test_a_half_closed_client_gets_its_answer(self):
         connection = self.daemon.raw()
         connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: l\r\nConnection: close\r\n\r\n")
