@@ -10,6 +10,7 @@
 #include "daemon/problem.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -135,12 +136,41 @@ static json_t *limit_members(const struct dwb_spec *spec, size_t layer, uint64_t
                      spec->layers[layer].name, "value", "", "message", message);
 }
 
-/* A backend that the probe did not find is refused now, not by every worker later. Before the probe
- * has answered nothing is known, and the worker says it. */
-static bool check_backends(struct submit *submit)
+static void refuse_option(struct submit *submit, const char *code, const char *field,
+                          const char *value, const char *reason)
 {
-    const struct dwb_api *api = submit->api;
-    const json_t *machine = api->probe ? dwb_probe_document(api->probe) : NULL, *backend;
+    dwb_problem_reply_with(submit->exchange, 422, code,
+                           json_pack("{s:[{s:i, s:i, s:s, s:s, s:s}]}", "errors", "line", 0,
+                                     "column", 0, "field", field, "value", value, "message",
+                                     reason),
+                           "%s", reason);
+}
+
+static bool check_isa(struct submit *submit, const json_t *machine)
+{
+    const json_t *isas = json_object_get(machine, "isas"), *isa;
+    const char *wanted = dwb_isa_name(submit->spec->options.isa);
+    char reason[256] = "this machine lacks it; there are: ";
+    size_t i, n = strlen(reason);
+
+    if (submit->spec->options.isa == DWB_ISA_AUTO || json_array_size(isas) == 0)
+        return true;
+    json_array_foreach(isas, i, isa)
+    {
+        const char *name = json_string_value(isa);
+
+        if (name && strcmp(name, wanted) == 0)
+            return true;
+        if (name && n < sizeof(reason))
+            n += (size_t)snprintf(reason + n, sizeof(reason) - n, "%s%s", i ? ", " : "", name);
+    }
+    refuse_option(submit, "isa_not_available", "isa", wanted, reason);
+    return false;
+}
+
+static bool check_backends(struct submit *submit, const json_t *machine)
+{
+    const json_t *backend;
     size_t i;
 
     json_array_foreach(json_object_get(machine, "backends"), i, backend)
@@ -152,14 +182,20 @@ static bool check_backends(struct submit *submit)
         if (json_is_true(json_object_get(backend, "available")) || !name || !reason ||
             dwb_backends_from_text(name, &bit) < 0 || !(submit->spec->options.backends & bit))
             continue;
-        dwb_problem_reply_with(submit->exchange, 422, "backend_not_available",
-                               json_pack("{s:[{s:i, s:i, s:s, s:s, s:s}]}", "errors", "line", 0,
-                                         "column", 0, "field", "backends", "value", name, "message",
-                                         reason),
-                               "%s", reason);
+        refuse_option(submit, "backend_not_available", "backends", name, reason);
         return false;
     }
     return true;
+}
+
+/* What the probe did not find is refused now, not by every worker later. Before the probe has
+ * answered nothing is known, and the worker says it. */
+static bool check_machine(struct submit *submit)
+{
+    const struct dwb_api *api = submit->api;
+    const json_t *machine = api->probe ? dwb_probe_document(api->probe) : NULL;
+
+    return check_isa(submit, machine) && check_backends(submit, machine);
 }
 
 static bool check_limits(struct submit *submit)
@@ -241,7 +277,7 @@ void dwb_api_jobs_submit(struct dwb_api *api, struct dwb_http_exchange *exchange
         reply_refused(submit, DWB_JOBS_E_DRAINING);
         return;
     }
-    if (!check_document(submit) || !check_backends(submit) || !check_limits(submit) ||
+    if (!check_document(submit) || !check_machine(submit) || !check_limits(submit) ||
         !check_key(submit) || !make_canonical(submit) || reply_known_key(submit))
         return;
     struct dwb_jobs_submission submission = {

@@ -266,10 +266,12 @@ static bool is_section(const char *name)
     return false;
 }
 
-static int set_node(struct dwb_config *config, const char *name, const struct dwb_yaml_node *node,
-                    struct dwb_diags *diags)
+/* in_section: name is the path of a key below a section, which is how a finding names it; a
+ * document does not write it with a dot. */
+static int set_node(struct dwb_config *config, const char *name, bool in_section,
+                    const struct dwb_yaml_node *node, struct dwb_diags *diags)
 {
-    const struct key *key = find_key(name);
+    const struct key *key = in_section || !strchr(name, '.') ? find_key(name) : NULL;
     struct place place = {diags, node->line, node->column, name, node->text};
 
     if (!key) {
@@ -300,10 +302,10 @@ static int set_mapping(struct dwb_config *config, const char *section,
         char name[96];
         int r;
         snprintf(name, sizeof(name), "%s%s%s", section, *section ? "." : "", key);
-        if (!*section && is_section(key))
+        if (!*section && !strchr(key, '.') && is_section(key))
             r = set_mapping(config, name, mapping->items[i], diags);
         else
-            r = set_node(config, name, mapping->items[i], diags);
+            r = set_node(config, name, *section, mapping->items[i], diags);
         if (r < 0)
             result = r;
     }

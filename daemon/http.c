@@ -1,7 +1,7 @@
 #include "daemon/http.h"
 
 /*
- * See http.h. Who owns what: a `struct connection` lives from the library's STARTED to its CLOSED
+ * See http.h. Who owns what: a `struct dwb_peer` lives from the library's STARTED to its CLOSED
  * notification; a `struct dwb_http_exchange` from the request's head to its COMPLETED notification,
  * and past it while the handler still owes a reply (`held`). All of it runs on the loop's thread.
  *
@@ -12,6 +12,7 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "daemon/clock.h"
+#include "daemon/peers.h"
 
 #include <errno.h>
 #include <microhttpd.h>
@@ -32,16 +33,6 @@
  * when they have sent everything. Beyond it the connection is cut. */
 #define DROPPED_BYTES_MAX (2u << 20)
 
-struct connection {
-    struct connection *next, *previous;
-    struct dwb_http *http;
-    struct dwb_http_exchange *exchange; /* the current one, or NULL */
-    int fd;
-    uid_t uid;
-    uint64_t deadline_ns; /* CLOCK_MONOTONIC; 0 = none */
-    bool over_quota;
-};
-
 struct buffer {
     char *data;
     size_t start, length, size; /* data[start .. start + length) */
@@ -49,7 +40,7 @@ struct buffer {
 
 struct dwb_http_exchange {
     struct dwb_http *http;
-    struct connection *peer;
+    struct dwb_peer *peer;
     struct MHD_Connection *connection; /* NULL once it is completed */
     const char *method;
     char *path;
@@ -82,8 +73,7 @@ struct dwb_http {
     struct dwb_loop_source *poll_source;
     struct dwb_loop_source *timer;
     struct dwb_loop_source *sweep_timer;
-    struct connection *connections;
-    size_t n_connections;
+    struct dwb_peers peers;
     uid_t accepted_uid; /* of the connection that is being added */
     int accepted_fd;
 };
@@ -165,23 +155,6 @@ static int append(struct buffer *buffer, const char *data, size_t length)
     memcpy(buffer->data + buffer->start + buffer->length, data, length);
     buffer->length += length;
     return 0;
-}
-
-/* An answer without the library, for moments when it takes none; best effort, never blocks. */
-static void send_raw(int fd, unsigned status, const char *title, const char *code)
-{
-    char body[256], text[512];
-
-    int n = snprintf(body, sizeof(body),
-                     "{\"type\": \"about:blank\", \"title\": \"%s\", \"status\": %u, "
-                     "\"code\": \"%s\"}\n",
-                     title, status, code);
-    n = snprintf(text, sizeof(text),
-                 "HTTP/1.1 %u %s\r\nContent-Type: application/problem+json\r\n"
-                 "Content-Length: %d\r\n%sConnection: close\r\n\r\n%s",
-                 status, title, n, status == 429 ? "Retry-After: 1\r\n" : "", body);
-    if (send(fd, text, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-        dwb_log(DWB_LOG_DEBUG, "refusal was not sent: %s", strerror(errno));
 }
 
 /* ---- answers ---- */
@@ -305,7 +278,7 @@ static struct dwb_http_exchange *new_exchange(struct dwb_http *http, struct MHD_
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(handle, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    struct connection *peer = info ? info->socket_context : NULL;
+    struct dwb_peer *peer = info ? info->socket_context : NULL;
     struct dwb_http_exchange *exchange = peer ? calloc(1, sizeof(*exchange)) : NULL;
 
     if (!exchange)
@@ -376,7 +349,7 @@ static enum MHD_Result take_body(struct dwb_http_exchange *exchange, const char 
     if (exchange->n_dropped <= DROPPED_BYTES_MAX)
         return MHD_YES;
     /* Only a chunked body comes here. The library takes no answer in mid-body. */
-    send_raw(exchange->peer->fd, 413, "Content Too Large", "too_large");
+    dwb_peers_send_refusal(exchange->peer->fd, 413, "Content Too Large", "too_large");
     if (http->observe)
         http->observe(exchange->route, exchange->method, 413,
                       dwb_clock_monotonic_ns() - exchange->start_ns, http->userdata);
@@ -468,35 +441,23 @@ void dwb_http_set_route(struct dwb_http_exchange *exchange, const char *route)
 
 /* ---- connections ---- */
 
-static size_t count_connections(const struct dwb_http *http, uid_t uid)
-{
-    size_t n = 0;
-
-    for (const struct connection *peer = http->connections; peer; peer = peer->next)
-        n += peer->uid == uid;
-    return n;
-}
-
 static int on_accept(struct dwb_loop_source *source, int fd, void *userdata)
 {
     struct dwb_http *http = userdata;
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    struct ucred peer;
-    socklen_t length = sizeof(peer);
+    size_t quota = http->options.connections_per_uid;
 
     (void)source;
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0) {
+    if (dwb_peers_uid(fd, &http->accepted_uid) < 0) {
         close(fd);
         return 0;
     }
     /* Some more than the quota still get their 429 in answer to a request, the rest at once. */
-    size_t quota = http->options.connections_per_uid;
-    if (count_connections(http, peer.uid) >= quota + quota / 4 + 1) {
-        send_raw(fd, 429, "Too Many Requests", "quota_connections");
+    if (dwb_peers_count(&http->peers, http->accepted_uid) >= quota + quota / 4 + 1) {
+        dwb_peers_send_refusal(fd, 429, "Too Many Requests", "quota_connections");
         close(fd);
         return 0;
     }
-    http->accepted_uid = peer.uid;
     http->accepted_fd = fd;
     if (MHD_add_connection(http->daemon, fd, (struct sockaddr *)&address,
                            sizeof(address.sun_family)) != MHD_YES)
@@ -507,35 +468,14 @@ static int on_accept(struct dwb_loop_source *source, int fd, void *userdata)
 
 static void connection_started(struct dwb_http *http, void **context)
 {
-    struct connection *peer = calloc(1, sizeof(*peer));
+    size_t n_before = dwb_peers_count(&http->peers, http->accepted_uid);
+    struct dwb_peer *peer = dwb_peers_add(&http->peers, http->accepted_fd, http->accepted_uid);
 
     if (!peer)
         return;
-    peer->http = http;
-    peer->fd = http->accepted_fd;
-    peer->uid = http->accepted_uid;
     peer->deadline_ns = dwb_clock_monotonic_ns() + http->options.header_deadline_ns;
-    peer->over_quota = count_connections(http, peer->uid) >= http->options.connections_per_uid;
-    peer->next = http->connections;
-    if (peer->next)
-        peer->next->previous = peer;
-    http->connections = peer;
-    http->n_connections++;
+    peer->over_quota = n_before >= http->options.connections_per_uid;
     *context = peer;
-}
-
-static void connection_closed(struct dwb_http *http, struct connection *peer)
-{
-    if (!peer)
-        return;
-    if (peer->previous)
-        peer->previous->next = peer->next;
-    else
-        http->connections = peer->next;
-    if (peer->next)
-        peer->next->previous = peer->previous;
-    http->n_connections--;
-    free(peer);
 }
 
 static void on_connection(void *userdata, struct MHD_Connection *handle, void **context,
@@ -545,30 +485,23 @@ static void on_connection(void *userdata, struct MHD_Connection *handle, void **
     if (code == MHD_CONNECTION_NOTIFY_STARTED)
         connection_started(userdata, context);
     else
-        connection_closed(userdata, *context);
+        dwb_peers_remove(&((struct dwb_http *)userdata)->peers, *context);
 }
 
 /* Deadlines, and peers of suspended exchanges that have gone. */
 static int on_sweep(struct dwb_loop_source *source, uint64_t n_expired, void *userdata)
 {
     struct dwb_http *http = userdata;
-    uint64_t now = dwb_clock_monotonic_ns();
 
     (void)source;
     (void)n_expired;
-    for (struct connection *peer = http->connections; peer; peer = peer->next) {
+    dwb_peers_cut_late(&http->peers, dwb_clock_monotonic_ns());
+    for (struct dwb_peer *peer = http->peers.first; peer; peer = peer->next) {
         struct dwb_http_exchange *exchange = peer->exchange;
-        if (peer->deadline_ns && now > peer->deadline_ns) {
-            shutdown(peer->fd, SHUT_RDWR);
-            peer->deadline_ns = 0;
-        }
-        if (!exchange || !exchange->suspended)
+        if (!exchange || !exchange->suspended || !dwb_peer_has_left(peer))
             continue;
-        struct pollfd state = {peer->fd, 0, 0};
-        if (poll(&state, 1, 0) > 0 && (state.revents & (POLLHUP | POLLERR))) {
-            exchange->broken = true;
-            resume(exchange);
-        }
+        exchange->broken = true;
+        resume(exchange);
     }
     return 0;
 }
@@ -643,7 +576,7 @@ void dwb_http_free(struct dwb_http *http)
     dwb_loop_remove(http->poll_source);
     dwb_loop_remove(http->sweep_timer);
     /* The library wants nobody suspended when it stops. */
-    for (struct connection *peer = http->connections; peer; peer = peer->next)
+    for (struct dwb_peer *peer = http->peers.first; peer; peer = peer->next)
         if (peer->exchange) {
             peer->exchange->broken = true;
             resume(peer->exchange);
@@ -656,5 +589,5 @@ void dwb_http_free(struct dwb_http *http)
 
 size_t dwb_http_connections(const struct dwb_http *http)
 {
-    return http->n_connections;
+    return http->peers.n;
 }

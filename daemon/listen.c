@@ -6,6 +6,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -14,7 +16,8 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
-#define BACKLOG 512
+#define BACKLOG      512
+#define RING_EXIT_MS 5000
 
 int dwb_listen_inherited(void)
 {
@@ -44,22 +47,50 @@ static int make_directory(const char *path)
     return mkdir(directory, 0750) < 0 && errno != EEXIST ? -errno : 0;
 }
 
-/* 0 when nothing answers at the address; a stale socket file is gone then. */
+/* Does the process that called listen() on the socket at the other end still exist? */
+static bool listener_is_gone(int fd)
+{
+    struct ucred peer;
+    socklen_t size = sizeof(peer);
+
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.pid > 0 &&
+           kill(peer.pid, 0) < 0 && errno == ESRCH;
+}
+
+/* 0 when a socket is there that nobody listens on, -EADDRINUSE when somebody does, -EAGAIN when it
+ * still takes connections for a process that is dead. */
+static int try_address(const struct sockaddr_un *address)
+{
+    dwb_cleanup_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (fd < 0)
+        return -errno;
+    if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0)
+        return listener_is_gone(fd) ? -EAGAIN : -EADDRINUSE;
+    return errno == ECONNREFUSED ? 0 : errno == EAGAIN ? -EADDRINUSE : -errno;
+}
+
+/*
+ * 0 when nothing answers at the address; a stale socket file is gone then. A daemon that was killed
+ * keeps its socket open for a moment: the kernel takes an io_uring down, and with it the files its
+ * polls refer to, after the process is gone. So a dead listener gets RING_EXIT_MS to let go.
+ */
 static int clear_stale(const struct sockaddr_un *address)
 {
     struct stat file;
+    int r;
 
     if (lstat(address->sun_path, &file) < 0)
         return errno == ENOENT ? 0 : -errno;
     if (!S_ISSOCK(file.st_mode))
         return -EEXIST;
-    dwb_cleanup_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return -errno;
-    if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 || errno == EAGAIN)
-        return -EADDRINUSE;
-    if (errno != ECONNREFUSED)
-        return -errno;
+    r = try_address(address);
+    for (int waited_ms = 0; r == -EAGAIN && waited_ms < RING_EXIT_MS; waited_ms += 10) {
+        usleep(10000);
+        r = try_address(address);
+    }
+    if (r < 0)
+        return r == -EAGAIN ? -EADDRINUSE : r;
     return unlink(address->sun_path) < 0 && errno != ENOENT ? -errno : 0;
 }
 

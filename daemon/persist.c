@@ -1,12 +1,19 @@
 #include "daemon/persist.h"
 
-/* See persist.h. A write is in the list from its call to its callback, waiting or not. */
+/*
+ * See persist.h. A write is in the list from its call to its callback, waiting or not.
+ *
+ * Invariant: no write overtakes one that waits. A result must not be stored before the record it
+ * was made from, nor a job be done before it runs: what comes after a waiting write waits too, and
+ * waiting writes go one at a time, each after the success of the one before.
+ */
 
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "daemon/clock.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,20 +58,45 @@ static void forget(struct write *write)
     free_write(write);
 }
 
+/* What another try may not meet again: a full disk, memory, a full queue, a foreign lock. */
+static bool passes(int status)
+{
+    return status == -ENOSPC || status == -ENOMEM || status == -EBUSY || status == -EAGAIN ||
+           status == -ENOBUFS;
+}
+
+static struct write *first_waiting(const struct dwb_persist *persist)
+{
+    struct write *write = persist->writes;
+
+    while (write && !write->waits)
+        write = write->next;
+    return write;
+}
+
+static int submit(struct write *write);
+
 static void on_stored(int status, void *userdata)
 {
-    struct write *write = userdata;
+    struct write *write = userdata, *next;
+    struct dwb_persist *persist = write->persist;
     dwb_store_done_fn *fn = write->fn;
+    int r;
 
-    if (status == -ENOSPC) {
-        dwb_log(DWB_LOG_WARNING, "job %s: no space on the disk of the store; waiting", write->id);
+    if (passes(status)) {
+        dwb_log(DWB_LOG_WARNING, "job %s: the store cannot be written: %s; waiting", write->id,
+                strerror(-status));
         write->waits = true;
-        dwb_loop_set_timer(write->persist->timer, RETRY_PERIOD_NS, 0);
+        dwb_loop_set_timer(persist->timer, RETRY_PERIOD_NS, 0);
         return;
     }
+    next = status == 0 ? first_waiting(persist) : NULL;
     userdata = write->userdata;
     forget(write);
+    r = next ? submit(next) : 0;
     fn(status, userdata);
+    if (r < 0)
+        on_stored(r, next);
 }
 
 static int submit(struct write *write)
@@ -85,16 +117,11 @@ static int on_retry(struct dwb_loop_source *source, uint64_t n_expired, void *us
 
     (void)source;
     (void)n_expired;
-    for (struct write *write = persist->writes, *next; write; write = next) {
-        next = write->next;
-        if (!write->waits)
-            continue;
-        int r = submit(write);
-        if (r < 0) {
-            on_stored(r, write);
-            return 0; /* the callback may have changed the list */
-        }
-    }
+    struct write *write = first_waiting(persist);
+    int r = write ? submit(write) : 0;
+
+    if (r < 0)
+        on_stored(r, write);
     return 0;
 }
 
@@ -141,11 +168,18 @@ static int start(struct dwb_persist *persist, struct write *write, const char *i
     write->persist = persist;
     write->fn = fn;
     write->userdata = userdata;
-    struct write **link = &persist->writes; /* at the end: retries keep the order */
+    write->waits = first_waiting(persist) != NULL;
+    struct write **link = &persist->writes;
     while (*link)
         link = &(*link)->next;
     *link = write;
+    if (write->waits)
+        return 0;
     int r = submit(write);
+    if (passes(r)) {
+        on_stored(r, write);
+        return 0;
+    }
     if (r < 0)
         forget(write);
     return r;

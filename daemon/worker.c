@@ -127,7 +127,7 @@ static void keep_record(struct dwb_worker *worker, json_t *document)
         return;
     }
     worker->end.document = json_incref(document);
-    worker->end.line = strndup(worker->line, worker->line_length);
+    worker->end.line = strdup(worker->line);
     if (!worker->end.line)
         abort_with(worker, DWB_WORKER_SPAWN, "no memory for the record");
 }
@@ -160,8 +160,8 @@ static int append_to_line(struct dwb_worker *worker, const char *data, size_t n)
         abort_with(worker, DWB_WORKER_OUTPUT, "wrote a line past the limit of a record");
         return -E2BIG;
     }
-    if (worker->line_length + n > worker->line_size) {
-        size_t size = 2 * (worker->line_length + n);
+    if (worker->line_length + n + 1 > worker->line_size) {
+        size_t size = 2 * (worker->line_length + n + 1);
         char *line = realloc(worker->line, size);
         if (!line) {
             abort_with(worker, DWB_WORKER_SPAWN, "no memory for its output");
@@ -172,6 +172,7 @@ static int append_to_line(struct dwb_worker *worker, const char *data, size_t n)
     }
     memcpy(worker->line + worker->line_length, data, n);
     worker->line_length += n;
+    worker->line[worker->line_length] = '\0';
     return 0;
 }
 

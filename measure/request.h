@@ -25,7 +25,7 @@ struct dwb_request {
     uint64_t seed;
     uint32_t replicate;
     uint32_t backends; /* mask of DWB_BACKEND_* */
-    uint32_t cpu; /* DWB_REQUEST_CPU_ANY = the last one this process may use */
+    uint32_t cpu;      /* DWB_REQUEST_CPU_ANY = the last one this process may use */
 };
 
 void dwb_request_init(struct dwb_request *request); /* the defaults */

@@ -39,7 +39,8 @@ static const char help[] =
     "\n"
     "  -l, --layer SHAPE     Dk=3,Dx=56,M=128,N=128[,stride=1][,padding=same][,name=x]\n"
     "  -i, --isa ISA         auto, portable, avx2, avx512, neon (default: auto)\n"
-    "  -b, --backend LIST    some of native, onednn, xnnpack, separated by commas (default: native)\n"
+    "  -b, --backend LIST    some of native, onednn, xnnpack, separated by commas (default: "
+    "native)\n"
     "  -s, --slice DURATION  time to measure, such as 300ms (default)\n"
     "  -c, --cpu N           pin to this CPU (default: the last one allowed)\n"
     "      --seed N          inputs and orders (default: 1)\n"
@@ -168,18 +169,12 @@ static int take_flags(int argc, char **argv, struct dwb_diags *diags, struct dwb
                       bool *ret_layer, bool *ret_probe)
 {
     static const struct option options[] = {
-        {"layer", required_argument, NULL, 'l'},
-        {"isa", required_argument, NULL, 'i'},
-        {"backend", required_argument, NULL, 'b'},
-        {"slice", required_argument, NULL, 's'},
-        {"cpu", required_argument, NULL, 'c'},
-        {"seed", required_argument, NULL, 'e'},
-        {"cache", required_argument, NULL, 'a'},
-        {"replicate", required_argument, NULL, 'r'},
-        {"probe", no_argument, NULL, 'p'},
-        {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'V'},
-        {NULL, 0, NULL, 0},
+        {"layer", required_argument, NULL, 'l'},   {"isa", required_argument, NULL, 'i'},
+        {"backend", required_argument, NULL, 'b'}, {"slice", required_argument, NULL, 's'},
+        {"cpu", required_argument, NULL, 'c'},     {"seed", required_argument, NULL, 'e'},
+        {"cache", required_argument, NULL, 'a'},   {"replicate", required_argument, NULL, 'r'},
+        {"probe", no_argument, NULL, 'p'},         {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},       {NULL, 0, NULL, 0},
     };
     bool bad = false;
     int option, index;

@@ -7,7 +7,8 @@
  * worker is pinned: neither a library nor its thread pool is in the process of a native
  * measurement.
  *
- * A module stands alone (no symbol of ours) and exports one `const struct dwb_backend dwb_backend_module`.
+ * A module stands alone (no symbol of ours) and exports one `const struct dwb_backend
+ * dwb_backend_module`.
  */
 
 #include "kernels/kernels.h"

@@ -71,25 +71,21 @@ job_is() {
     equals "$(job_state "$1")" "$2"
 }
 
-# On a busy machine a job may end without a ratio (exit 5): it has run all the same, but shows less.
+# On a busy machine a job may end without a ratio (exit 5): noise is no defect of a unit.
 submit_through_client() {
-    local attempt status
+    local status=0
 
-    for attempt in 1 2 3; do
-        as tester "$ctl" submit --layer "$layer" --budget 500ms --replicates 3 --wait \
-            --format json >/run/result.json
-        status=$?
-        ((status == 5)) || return "$status"
-        echo "attempt $attempt: no ratio"
-        jq -c '.results[0].reasons?, .results[0].verdict?' /run/result.json
-    done
-    return 5
+    as tester "$ctl" submit --layer "$layer" --budget 500ms --replicates 3 --wait --format json \
+        "$@" >/run/result.json || status=$?
+    ((status == 0 || status == 5))
 }
 
 result_is_sound() {
-    jq -e '.results | length == 1 and
-        (.[0].ratio.time.floor | type == "number" and . > 0) and
-        (.[0].theory.ratio - (1 / 16 + 1 / 9) | fabs < 1e-12)' /run/result.json
+    jq -e '.results | length == 1 and (.[0] |
+        (.theory.ratio - (1 / 16 + 1 / 9) | fabs < 1e-12) and
+        .verification.ok and .verification.positions > 0 and
+        (.verdict == "contaminated" or (.ratio.time.floor | type == "number" and . > 0)))' \
+        /run/result.json
 }
 
 # Prints the id of a job with about $1 of measuring.
@@ -229,6 +225,10 @@ check "the daemon starts with no-counters.conf" with_dropin no-counters.conf
 check "and measures" submit_through_client
 check "without a counter" jq -e '[.. | .counters? // empty | .[]? | .source?] |
     any(. == "hardware") | not' /run/result.json
+if [[ -e $prefix/libexec/dwbench/dwbench-backend-onednn.so ]]; then
+    check "the daemon starts with onednn.conf" with_dropin onednn.conf
+    check "and oneDNN may write its kernels" submit_through_client --backends native,onednn
+fi
 
 if ((failed)); then
     journalctl --quiet --no-pager --unit=dwbenchd --unit=dwbench.socket --lines=60

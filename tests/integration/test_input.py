@@ -8,7 +8,7 @@ import time
 import unittest
 
 import harness
-from harness import TINY, Daemon, wait_for
+from harness import TINY, WORKER, Daemon, wait_for
 
 LAYER = "Dk: 3\nDx: 8\nM: 8\nN: 8\n"
 BAD_DOCUMENTS = {  # what is wrong -> (document, field of one finding or None, its line or None)
@@ -93,6 +93,28 @@ class Documents(unittest.TestCase):
             self.assertEqual((response.status, problem["code"]), (422, "too_much_time"))
             self.assertGreater(problem["needed"], problem["limit"])
             self.assertEqual(problem["limit"], 3600 * 10 ** 9)
+
+    def test_what_the_machine_lacks_is_refused_at_once(self):
+        with Daemon(worker=WORKER) as daemon:
+            machine = wait_for(lambda: daemon.get("/v1/info").json["machine"])
+            lacking = "neon" if "neon" not in machine["isas"] else "avx2"
+            response = daemon.post(LAYER + f"isa: {lacking}\n")
+            self.assertEqual((response.status, response.json["code"]), (422, "isa_not_available"))
+            self.assertIn(machine["isas"][0], response.json["detail"])
+            self.assertEqual(response.json["errors"][0]["value"], lacking)
+            for backend in machine["backends"]:
+                response = daemon.post(LAYER + f"backends: {backend['name']}\nreplicates: 1\n"
+                                               "budget: 100ms\n")
+                if not backend["available"]:
+                    self.assertEqual((response.status, response.json["code"]),
+                                     (422, "backend_not_available"))
+                    continue
+                self.assertEqual(response.status, 202, response.text)
+                job = daemon.wait_state(response.json["id"], "done", "failed", timeout=60)
+                self.assertEqual(job["state"], "done", job)
+                [entry] = daemon.get(f"/v1/jobs/{job['id']}/result").json["results"]
+                self.assertEqual(entry["backend"], backend["name"])
+                self.assertTrue(entry["verification"]["ok"])
 
     def test_long_texts_are_cut_in_answers_and_logs(self):
         response = self.daemon.post(LAYER + f"name: {'x' * 60000}\n")
@@ -237,6 +259,32 @@ class Http(unittest.TestCase):
                 connection.close()
             wait_for(lambda: daemon.metrics()["dwbench_http_connections"] <= 2, 5)
             self.assertEqual(daemon.delete(job).status, 200)
+
+    def test_a_quiet_stream_outlives_the_idle_timeout(self):
+        with Daemon(mode="hang", config={"http": {"idle_timeout": "1s"}}) as daemon:
+            job = daemon.submit()
+            connection = daemon.connect()
+            connection.request("GET", f"/v1/jobs/{job}/events")
+            response = connection.getresponse()
+            self.assertIn(b"queued", response.readline())
+            time.sleep(2.5)
+            self.assertEqual(daemon.delete(job).status, 200)
+            last = json.loads(response.read().splitlines()[-1])
+            self.assertEqual((last["event"], last["state"]), ("done", "cancelled"))
+            connection.close()
+
+    def test_a_reader_that_stops_reading_holds_nobody_up(self):
+        with Daemon(config={"http": {"idle_timeout": "1s"}}) as daemon:
+            connection = daemon.raw()
+            try:
+                for _ in range(2000):
+                    connection.settimeout(0.2)
+                    connection.sendall(b"GET /v1/info HTTP/1.1\r\nHost: l\r\n\r\n")
+            except OSError:
+                pass
+            self.assertEqual(daemon.get("/healthz").status, 200)
+            wait_for(lambda: daemon.metrics()["dwbench_http_connections"] <= 1, 10)
+            connection.close()
 
     def test_a_half_closed_client_gets_its_answer(self):
         connection = self.daemon.raw()
