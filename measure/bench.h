@@ -27,8 +27,7 @@ enum { /* buffers */
        DWB_BENCH_PACKED_POINTWISE,
        DWB_BENCH_INTERMEDIATE, /* of the depthwise, input of the pointwise */
        DWB_BENCH_OUTPUT_STANDARD,
-       DWB_BENCH_OUTPUT_SEPARABLE, /* of the pointwise, too */
-       DWB_BENCH_OUTPUT_FUSED,
+       DWB_BENCH_OUTPUT_SEPARABLE, /* of the pointwise and the fused form, too */
        DWB_BENCH_SCRATCH,
        DWB_BENCH_CANARY_INPUT,
        DWB_BENCH_CANARY_WEIGHTS,
@@ -98,8 +97,8 @@ static inline void dwb_bench_freep(struct dwb_bench **bench)
  * the subjects' figures. A separable layer is verified as a chain: the intermediate it wrote
  * against the depthwise oracle, its output against the pointwise oracle over that very
  * intermediate. So each tolerance is that of one convolution, and no error can hide between the
- * two. The fused form leaves no intermediate: its output, in a buffer of its own, is compared with
- * both convolutions in double precision from the layer's input on.
+ * two. The fused form leaves no intermediate: its output is compared with both convolutions in
+ * double precision from the layer's input on.
  */
 void dwb_bench_verify(struct dwb_bench *bench);
 
