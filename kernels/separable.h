@@ -10,10 +10,10 @@
  *
  * It is made of the tiles of two kernels of the registry and takes the weights that they packed:
  * nothing but the order of the work differs from running one after the other, and each output is
- * the same to the bit. The rules are those
- * of kernels/kernels.h: dense NHWC tensors of any alignment, exactly these floats read and written,
- * at most DWB_KERNEL_SLACK bytes past packed weights and scratch read, taps on padding skipped,
- * every output written on every call, reentrant, no allocation, no global state.
+ * the same to the bit. The rules are those of kernels/kernels.h: dense NHWC tensors of any
+ * alignment, exactly these floats read and written, at most DWB_KERNEL_SLACK bytes past packed
+ * weights and scratch read, taps on padding skipped, every output written on every call, reentrant,
+ * no allocation, no global state.
  */
 
 #include "kernels/kernels.h"

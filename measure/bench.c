@@ -262,7 +262,7 @@ static void add_chain(struct dwb_bench *bench, enum dwb_operation operation, con
 }
 
 /* Our stages once more, in one loop nest, with the output where theirs is: in a buffer of its own,
- * colder and in other pages, the same loops took 1 to 3 % longer. */
+ * colder and in other pages, the same loops took some per cent longer. */
 static void add_fused(struct dwb_bench *bench, const struct dwb_bench_forms *native,
                       uint64_t macs_nominal)
 {
