@@ -1,223 +1,371 @@
 /*
- * Depthwise tile kernels of one ISA (contract: kernels/depthwise.h). An ISA file includes its
- * *_vec.h, then this, and makes families with DEPTHWISE_FAMILY (kernel size and stride known to
- * the compiler: everything unrolls, weights and outputs live in registers) and DEPTHWISE_GENERAL.
+ * Depthwise strip kernels of one ISA (contract: kernels/depthwise.h). An ISA file includes its
+ * *_vec.h, then this, and makes kernels with DEPTHWISE_SHAPE (kernel size and stride known to the
+ * compiler) and DEPTHWISE_GENERAL.
+ *
+ * A shape's strip goes step by step from left to right. An input column t, counted from the
+ * window's corner, belongs to output column c with tap kx = t - c s. Step c takes the s input
+ * columns from t = c s on, for the L = ceil(k / s) outputs c - d, 0 <= d < L, that are under way.
+ * Output c - L + 1 is complete then and stored; of the others the sums so far wait for the next
+ * step in `partial`, in L1. Within a step the loop runs over the channels. So each input is loaded
+ * once a strip, each output stored once, and both are read and written in the order of memory, in
+ * as few streams as there are rows: the maps of most networks have pixels and rows a power of two
+ * apart, and any order that jumps between pixels uses few sets of the L1 cache (docs/kernels.md).
  */
 
 #include "kernels/depthwise.h"
 
 #define DEPTHWISE_UNROLL _Pragma("GCC unroll 32")
+#define DEPTHWISE_INLINE static inline __attribute__((always_inline))
 
-/* Hides a pointer's origin: what was read through it is read again, not kept in a register. */
-#define DEPTHWISE_OPAQUE(pointer_) __asm__("" : "+r"(pointer_))
+/* Hides a value's origin, so that no pointer is kept for each row. */
+#define DEPTHWISE_OPAQUE(value_) __asm__("" : "+r"(value_))
 
-/* A partial vector when `partial`, of n lanes. */
-static inline __attribute__((always_inline)) vec depthwise_load(const float *p, const int partial,
-                                                                uint32_t n)
+enum {
+    DEPTHWISE_WINDOW_MAX = 10, /* rows of a window */
+    DEPTHWISE_BASES_MAX = 2,
+    DEPTHWISE_OUTPUTS_MAX = 5, /* columns of them that are under way */
+};
+
+/*
+ * The operands of a vector of channels. Places in bytes, for rows and columns that do not exist
+ * have a place but no pointer. Five rows are addressed from one base (0, 1, 2, 4 and 3 times the
+ * distance of rows).
+ */
+struct depthwise_cursor {
+    uintptr_t in[2][DEPTHWISE_BASES_MAX], out[DEPTHWISE_BASES_MAX];
+    intptr_t in_row, in_row3, out_row, out_row3, out_pixel;
+    const float *weights;
+    float *partial;
+    int32_t row_first, row_end;
+};
+
+#define DEPTHWISE_ROW(bases_, row_, row3_, i_)                                                     \
+    ((bases_)[(i_) / 5] + (uintptr_t)((i_) % 5 == 3   ? (row3_)                                    \
+                                      : (i_) % 5 == 4 ? 4 * (row_)                                 \
+                                                      : (i_) % 5 * (row_)))
+
+/* What a step does; constants for the steps that have a loop of their own. */
+struct depthwise_step {
+    int d_first, d_end; /* outputs under way */
+    int j_first, j_end; /* its columns that exist */
+    bool fresh;         /* no column before it exists: nothing in `partial` */
+    bool final;         /* no column after it exists: all outputs are complete */
+};
+
+/* Is row i of the window missing? Asked of `border` strips only, there of the first and last. */
+DEPTHWISE_INLINE bool depthwise_misses(const struct depthwise_cursor *at, const int i,
+                                       const int n_window, const int k, const int border)
 {
-    return partial ? vec_load_n(p, n) : vec_load(p);
+    const int most = (k - 1) / 2;
+
+    return border &&
+           ((i < most && i < at->row_first) || (i >= n_window - most && i >= at->row_end));
 }
 
-static inline __attribute__((always_inline)) void depthwise_store(float *p, vec v,
-                                                                  const int partial, uint32_t n)
+/* The sums of output d that the column j adds to. */
+DEPTHWISE_INLINE void depthwise_taps(const struct depthwise_cursor *at, const vec *x, vec *acc,
+                                     const int kx, const int n_rows, const int k, const int s,
+                                     const int border)
 {
-    if (partial)
-        vec_store_n(p, v, n);
-    else
-        vec_store(p, v);
+    const int n_window = (n_rows - 1) * s + k;
+
+    DEPTHWISE_UNROLL
+    for (int ky = 0; ky < k; ky++) {
+        const vec w = vec_pinned(vec_load(at->weights + (ky * k + kx) * VL));
+        DEPTHWISE_UNROLL
+        for (int r = 0; r < n_rows; r++)
+            if (!depthwise_misses(at, r * s + ky, n_window, k, border))
+                acc[r] = vec_fma_vec(acc[r], x[r * s + ky], w);
+    }
+}
+
+DEPTHWISE_INLINE void depthwise_open(const struct depthwise_cursor *at,
+                                     const struct depthwise_step step, const int d,
+                                     const int n_rows, vec *acc)
+{
+    DEPTHWISE_UNROLL
+    for (int r = 0; r < n_rows; r++)
+        acc[r] =
+            d == 0 || step.fresh ? vec_zero() : vec_load(at->partial + ((d - 1) * n_rows + r) * VL);
+}
+
+DEPTHWISE_INLINE void depthwise_close(const struct depthwise_cursor *at,
+                                      const struct depthwise_step step, const int d,
+                                      const int n_rows, const int n_outputs, const vec *acc)
+{
+    DEPTHWISE_UNROLL
+    for (int r = 0; r < n_rows; r++)
+        if (d == n_outputs - 1 || step.final)
+            vec_store((float *)(DEPTHWISE_ROW(at->out, at->out_row, at->out_row3, r) +
+                                (uintptr_t)((n_outputs - 1 - d) * at->out_pixel)),
+                      acc[r]);
+        else
+            vec_store(at->partial + (d * n_rows + r) * VL, acc[r]);
 }
 
 /*
- * One vector of channels from `channel` on. left, right: columns of the window that are missing;
- * left < 0: any, to be looked up. keep: all weights fit in registers beside the outputs;
- * if not, they are read again for each row of the window.
+ * A step for one vector of channels. With one column a step each output is opened, summed and
+ * closed by itself, with two all of them are open while the columns come one after the other: so
+ * the registers hold either the sums or the inputs of two at most.
  */
-static inline __attribute__((always_inline)) void
-depthwise_block(const struct dwb_depthwise_tile *tile, const float *weights, uint32_t channel,
-                const int n_rows, const int n_columns, const int k, const int s, const int left,
-                const int right, const int partial, const int keep)
+DEPTHWISE_INLINE void depthwise_vector(const struct depthwise_cursor *at,
+                                       const struct depthwise_step step, const int n_rows,
+                                       const int k, const int s, const int border)
 {
-    vec acc[DWB_DEPTHWISE_ROWS_MAX][DWB_DEPTHWISE_COLUMNS_MAX];
-    const float *input = tile->input;
-    const ptrdiff_t origin = tile->origin + channel;
+    const int n_outputs = (k + s - 1) / s, n_window = (n_rows - 1) * s + k;
+    vec acc[DEPTHWISE_OUTPUTS_MAX][DWB_DEPTHWISE_ROWS_MAX], x[DEPTHWISE_WINDOW_MAX];
 
     DEPTHWISE_UNROLL
-    for (int r = 0; r < n_rows; r++)
-        DEPTHWISE_UNROLL
-    for (int c = 0; c < n_columns; c++)
-        acc[r][c] = vec_zero();
+    for (int d = n_outputs - 1; s > 1 && d >= 0; d--)
+        depthwise_open(at, step, d >= step.d_first && d < step.d_end ? d : 0, n_rows, acc[d]);
     DEPTHWISE_UNROLL
-    for (int iy = 0; iy < (n_rows - 1) * s + k; iy++) {
-        if (iy < tile->row_first || iy >= tile->row_end)
+    for (int j = 0; j < s; j++) {
+        if (j < step.j_first || j >= step.j_end)
             continue;
-        const float *row = input + (origin + iy * tile->input_row);
-        if (!keep)
-            DEPTHWISE_OPAQUE(weights);
         DEPTHWISE_UNROLL
-        for (int ix = 0; ix < (n_columns - 1) * s + k; ix++) {
-            if (left >= 0 ? ix < left || ix >= (n_columns - 1) * s + k - right
-                          : ix < tile->column_first || ix >= tile->column_end)
+        for (int i = 0; i < n_window; i++)
+            x[i] =
+                depthwise_misses(at, i, n_window, k, border)
+                    ? vec_zero()
+                    : vec_load((const float *)DEPTHWISE_ROW(at->in[j], at->in_row, at->in_row3, i));
+        DEPTHWISE_UNROLL
+        for (int d = n_outputs - 1; d >= 0; d--) {
+            if (d < step.d_first || d >= step.d_end || j + d * s >= k)
                 continue;
-            const vec x = depthwise_load(row + ix * tile->pixel, partial, tile->n_channels);
-            DEPTHWISE_UNROLL
-            for (int r = 0; r < n_rows; r++)
-                DEPTHWISE_UNROLL
-            for (int c = 0; c < n_columns; c++) {
-                const int ky = iy - r * s, kx = ix - c * s;
-                if (ky >= 0 && ky < k && kx >= 0 && kx < k)
-                    acc[r][c] = vec_fma_vec(acc[r][c], x, vec_load(weights + (ky * k + kx) * VL));
-            }
+            if (s == 1)
+                depthwise_open(at, step, d, n_rows, acc[d]);
+            depthwise_taps(at, x, acc[d], j + d * s, n_rows, k, s, border);
+            if (s == 1)
+                depthwise_close(at, step, d, n_rows, n_outputs, acc[d]);
         }
     }
     DEPTHWISE_UNROLL
-    for (int r = 0; r < n_rows; r++)
-        DEPTHWISE_UNROLL
-    for (int c = 0; c < n_columns; c++)
-        depthwise_store(tile->output + r * tile->output_row + c * tile->output_pixel + channel,
-                        acc[r][c], partial, tile->n_channels);
+    for (int d = n_outputs - 1; s > 1 && d >= 0; d--)
+        if (d >= step.d_first && d < step.d_end)
+            depthwise_close(at, step, d, n_rows, n_outputs, acc[d]);
 }
 
-/* Any kernel size and stride, one row of outputs. */
-static inline __attribute__((always_inline)) void
-depthwise_general_block(const struct dwb_depthwise_tile *tile, const float *weights,
-                        uint32_t channel, const int n_columns, const int border, const int partial)
+/* n vectors, step by step: after the last of a step's channels comes the first of the next. */
+struct depthwise_run {
+    uint32_t n;
+    const float *weights, *weights_end; /* of the first vector; behind the last */
+    float *partial;
+    intptr_t in_wrap, out_wrap; /* bytes from the last vector to the first of the next step, */
+    intptr_t overlap;           /* of the last vector with the one before it */
+};
+
+/* To the next vector. What is rare is a jump, not a conditional move: the addresses of the loads
+ * must not wait for it (moves cost 15 to 20 % on 14x14x512). */
+DEPTHWISE_INLINE void depthwise_next(struct depthwise_cursor *at, const struct depthwise_run *run,
+                                     const int n_bases, const int n_taps, const int n_partial,
+                                     const int s)
 {
-    const int32_t k = (int32_t)tile->kernel_size, s = (int32_t)tile->stride;
-    const ptrdiff_t step = s * tile->pixel;
-    vec acc[DWB_DEPTHWISE_COLUMNS_MAX];
+    uintptr_t in = VL * sizeof(float), out = in;
+
+    at->weights += n_taps * VL;
+    at->partial += n_partial * VL;
+    if (at->weights >= run->weights_end - n_taps * VL) {
+        if (at->weights == run->weights_end) {
+            at->weights = run->weights;
+            at->partial = run->partial;
+            in = (uintptr_t)run->in_wrap;
+            out = (uintptr_t)run->out_wrap;
+        } else {
+            in -= (uintptr_t)run->overlap;
+            out = in;
+        }
+        DEPTHWISE_OPAQUE(in);
+    }
+    DEPTHWISE_UNROLL
+    for (int j = 0; j < s; j++)
+        DEPTHWISE_UNROLL
+    for (int i = 0; i < n_bases; i++) {
+        at->in[j][i] += in;
+        DEPTHWISE_OPAQUE(at->in[j][i]);
+    }
+    at->out[0] += out;
+    at->out[1] += out;
+}
+
+DEPTHWISE_INLINE void depthwise_steps(struct depthwise_cursor at, const struct depthwise_run *run,
+                                      const struct depthwise_step step, const int n_rows,
+                                      const int k, const int s, const int border)
+{
+    const int n_outputs = (k + s - 1) / s, n_bases = ((n_rows - 1) * s + k + 4) / 5;
+
+    for (uint32_t n = run->n; n; n--) {
+        depthwise_vector(&at, step, n_rows, k, s, border);
+        depthwise_next(&at, run, n_bases, k * k, (n_outputs - 1) * n_rows, s);
+    }
+}
+
+/* The steps of `same` and those between get loops of their own, any other asks as it goes. */
+DEPTHWISE_INLINE void depthwise_dispatch(const struct depthwise_cursor *at,
+                                         const struct depthwise_run *run,
+                                         const struct depthwise_step step, const int n_rows,
+                                         const int k, const int s, const int border)
+{
+    const int n_outputs = (k + s - 1) / s;
+    const struct depthwise_step inner = {0, n_outputs, 0, s, false, false};
+    const struct depthwise_step first = {0, s == 1 ? (k + 1) / 2 : 1, 0, s, true, false};
+    const struct depthwise_step last = {s == 1 ? (k - 1) / 2 : 0, n_outputs, 0, s, false, true};
+
+#define DEPTHWISE_TRY(step_)                                                                       \
+    if (step.d_first == (step_).d_first && step.d_end == (step_).d_end &&                          \
+        step.j_first == (step_).j_first && step.j_end == (step_).j_end &&                          \
+        step.fresh == (step_).fresh && step.final == (step_).final)                                \
+        depthwise_steps(*at, run, step_, n_rows, k, s, border);                                    \
+    else
+
+    DEPTHWISE_TRY(inner)
+    DEPTHWISE_TRY(first)
+    DEPTHWISE_TRY(last)
+    depthwise_steps(*at, run, step, n_rows, k, s, 1);
+#undef DEPTHWISE_TRY
+}
+
+DEPTHWISE_INLINE void depthwise_strip(const struct dwb_depthwise_strip *strip, const int n_rows,
+                                      const int k, const int s)
+{
+    const intptr_t bytes = sizeof(float), pixel = strip->pixel * bytes;
+    const int n_outputs = (k + s - 1) / s, n_window = (n_rows - 1) * s + k;
+    const int n_vectors = (int)((strip->n_channels + VL - 1) / VL), n = strip->n_columns;
+    const intptr_t span = (intptr_t)(strip->n_channels - VL) * bytes; /* to the last vector */
+    const bool border = strip->row_first > 0 || strip->row_end < n_window;
+    const int first = strip->column_first / s, end = (strip->column_end + s - 1) / s;
+    _Alignas(64) float partial[DWB_DEPTHWISE_PARTIAL_MAX];
+    struct depthwise_run run = {
+        .weights = strip->weights,
+        .weights_end = strip->weights + n_vectors * k * k * VL,
+        .partial = partial,
+        .in_wrap = s * pixel - span,
+        .out_wrap = strip->output_pixel * bytes - span,
+        .overlap = n_vectors * VL * bytes - (intptr_t)strip->n_channels * bytes,
+    };
+
+    for (int c = first, next; c < end; c = next) {
+        struct depthwise_cursor at = {
+            .in_row = strip->input_row * bytes,
+            .in_row3 = 3 * strip->input_row * bytes,
+            .out_row = strip->output_row * bytes,
+            .out_row3 = 3 * strip->output_row * bytes,
+            .out_pixel = strip->output_pixel * bytes,
+            .weights = strip->weights,
+            .partial = partial,
+            .row_first = strip->row_first,
+            .row_end = strip->row_end,
+        };
+        const struct depthwise_step step = {
+            .d_first = c < n ? 0 : c - n + 1,
+            .d_end = c < n_outputs ? c + 1 : n_outputs,
+            .j_first = strip->column_first > c * s ? strip->column_first - c * s : 0,
+            .j_end = strip->column_end < (c + 1) * s ? strip->column_end - c * s : s,
+            .fresh = c == first,
+            .final = c == end - 1,
+        };
+        const bool inner = step.d_first == 0 && step.d_end == n_outputs && !step.final &&
+                           !step.fresh && step.j_first == 0 && step.j_end == s;
+        const uintptr_t in =
+            (uintptr_t)strip->input + (uintptr_t)(strip->origin * bytes + c * s * pixel);
+
+        next = inner && end - 1 < n ? end - 1 : inner ? n : c + 1;
+        run.n = (uint32_t)((next - c) * n_vectors);
+        for (int i = 0; i < DEPTHWISE_BASES_MAX; i++) {
+            at.in[0][i] = in + (uintptr_t)(5 * i * at.in_row);
+            at.in[1][i] = at.in[0][i] + (uintptr_t)pixel;
+        }
+        at.out[0] = (uintptr_t)strip->output + (uintptr_t)((c - n_outputs + 1) * at.out_pixel);
+        at.out[1] = at.out[0] + (uintptr_t)(5 * at.out_row);
+        if (border)
+            depthwise_dispatch(&at, &run, step, n_rows, k, s, 1);
+        else
+            depthwise_dispatch(&at, &run, step, n_rows, k, s, 0);
+    }
+}
+
+#define DEPTHWISE_STRIP_FN(tag_, rows_, k_, s_)                                                    \
+    static void tag_##_strip_##rows_(const struct dwb_depthwise_strip *strip)                      \
+    {                                                                                              \
+        depthwise_strip(strip, rows_, k_, s_);                                                     \
+    }
+
+/*
+ * Any kernel size and stride: one row, n_columns outputs from column x on, one vector of channels
+ * from `start` on (n_lanes of it where `partial`).
+ */
+DEPTHWISE_INLINE void depthwise_general(const struct dwb_depthwise_strip *strip,
+                                        const float *weights, int32_t x, uint32_t start,
+                                        uint32_t n_lanes, const int n_columns, const int border,
+                                        const int partial)
+{
+    const int32_t k = (int32_t)strip->kernel_size, s = (int32_t)strip->stride, first = x * s;
+    const intptr_t bytes = sizeof(float), pixel = strip->pixel * bytes, step = s * pixel;
+    const uintptr_t corner =
+        (uintptr_t)(strip->input + start) + (uintptr_t)(strip->origin * bytes + first * pixel);
+    float *output = strip->output + x * strip->output_pixel + start;
+    vec acc[8];
 
     DEPTHWISE_UNROLL
     for (int c = 0; c < n_columns; c++)
         acc[c] = vec_zero();
-    for (int32_t ky = tile->row_first; ky < tile->row_end; ky++)
+    for (int32_t ky = strip->row_first; ky < strip->row_end; ky++)
         for (int32_t kx = 0; kx < k; kx++) {
             const vec w = vec_load(weights + (ky * k + kx) * VL);
-            const ptrdiff_t tap =
-                tile->origin + ky * tile->input_row + kx * tile->pixel + (ptrdiff_t)channel;
+            const uintptr_t tap = corner + (uintptr_t)(ky * strip->input_row * bytes + kx * pixel);
             DEPTHWISE_UNROLL
             for (int c = 0; c < n_columns; c++) {
-                const int32_t ix = c * s + kx;
-                if (border && (ix < tile->column_first || ix >= tile->column_end))
-                    continue;
-                acc[c] = vec_fma_vec(
-                    acc[c],
-                    depthwise_load(tile->input + (tap + c * step), partial, tile->n_channels), w);
+                const int32_t t = first + c * s + kx;
+                const float *in = (const float *)(tap + (uintptr_t)(c * step));
+                if (!border || (t >= strip->column_first && t < strip->column_end))
+                    acc[c] =
+                        vec_fma_vec(acc[c], partial ? vec_load_n(in, n_lanes) : vec_load(in), w);
             }
         }
     DEPTHWISE_UNROLL
     for (int c = 0; c < n_columns; c++)
-        depthwise_store(tile->output + c * tile->output_pixel + channel, acc[c], partial,
-                        tile->n_channels);
+        if (partial)
+            vec_store_n(output + c * strip->output_pixel, acc[c], n_lanes);
+        else
+            vec_store(output + c * strip->output_pixel, acc[c]);
 }
 
-/* Columns left_ and right_ missing, rows_ x columns_ outputs. The tile is copied, so that its
- * fields stay in registers over the stores. */
-#define DEPTHWISE_EDGE_FN(tag_, rows_, columns_, k_, s_, left_, right_, keep_)                     \
-    static void tag_##_edge_##left_##right_##_##rows_##_##columns_(                                \
-        const struct dwb_depthwise_tile *first)                                                    \
-    {                                                                                              \
-        struct dwb_depthwise_tile tile = *first;                                                   \
-        for (uint32_t left = tile.n_tiles; left; left--) {                                         \
-            for (uint32_t m = 0; m + VL <= tile.n_channels; m += VL)                               \
-                depthwise_block(&tile, tile.weights + m * k_ * k_, m, rows_, columns_, k_, s_,     \
-                                left_, right_, 0, keep_);                                          \
-            tile.origin += tile.input_advance;                                                     \
-            tile.output += tile.output_advance;                                                    \
-        }                                                                                          \
-    }
-
-#define DEPTHWISE_BORDER_FN(tag_, columns_, k_, s_)                                                \
-    static void tag_##_border_##columns_(const struct dwb_depthwise_tile *tile)                    \
-    {                                                                                              \
-        for (uint32_t m = 0; m + VL <= tile->n_channels; m += VL)                                  \
-            depthwise_block(tile, tile->weights + m * k_ * k_, m, 1, columns_, k_, s_, -1, -1, 0,  \
-                            0);                                                                    \
-    }                                                                                              \
-    static void tag_##_tail_##columns_(const struct dwb_depthwise_tile *tile)                      \
-    {                                                                                              \
-        depthwise_block(tile, tile->weights, 0, 1, columns_, k_, s_, -1, -1, 1, 0);                \
-    }
-
 #define DEPTHWISE_GENERAL_FN(columns_)                                                             \
-    static void general_edge_00_1_##columns_(const struct dwb_depthwise_tile *first)               \
+    static void general_##columns_(const struct dwb_depthwise_strip *strip, const float *weights,  \
+                                   int32_t x, uint32_t start, uint32_t n_lanes, int border)        \
     {                                                                                              \
-        struct dwb_depthwise_tile tile = *first;                                                   \
-        const size_t taps = tile.kernel_size * tile.kernel_size;                                   \
-        for (uint32_t left = tile.n_tiles; left; left--) {                                         \
-            for (uint32_t m = 0; m + VL <= tile.n_channels; m += VL)                               \
-                depthwise_general_block(&tile, tile.weights + m * taps, m, columns_, 0, 0);        \
-            tile.origin += tile.input_advance;                                                     \
-            tile.output += tile.output_advance;                                                    \
-        }                                                                                          \
-    }                                                                                              \
-    static void general_border_##columns_(const struct dwb_depthwise_tile *tile)                   \
-    {                                                                                              \
-        const size_t taps = tile->kernel_size * tile->kernel_size;                                 \
-        for (uint32_t m = 0; m + VL <= tile->n_channels; m += VL)                                  \
-            depthwise_general_block(tile, tile->weights + m * taps, m, columns_, 1, 0);            \
-    }                                                                                              \
-    static void general_tail_##columns_(const struct dwb_depthwise_tile *tile)                     \
-    {                                                                                              \
-        depthwise_general_block(tile, tile->weights, 0, columns_, 1, 1);                           \
+        if (n_lanes < VL)                                                                          \
+            depthwise_general(strip, weights, x, start, n_lanes, columns_, 1, 1);                  \
+        else if (border)                                                                           \
+            depthwise_general(strip, weights, x, start, VL, columns_, 1, 0);                       \
+        else                                                                                       \
+            depthwise_general(strip, weights, x, start, VL, columns_, 0, 0);                       \
     }
 
-/* For families of up to 4 columns, edges are made for 3 and 4, for those of 7, for 4 to 7: wider
- * maps are cut into nothing narrower. */
-#define DEPTHWISE_EDGE_FNS_4(tag_, rows_, k_, s_, left_, right_, keep_)                            \
-    DEPTHWISE_EDGE_FN(tag_, rows_, 3, k_, s_, left_, right_, keep_)                                \
-    DEPTHWISE_EDGE_FN(tag_, rows_, 4, k_, s_, left_, right_, keep_)
-#define DEPTHWISE_EDGE_FNS_7(tag_, rows_, k_, s_, left_, right_, keep_)                            \
-    DEPTHWISE_EDGE_FN(tag_, rows_, 4, k_, s_, left_, right_, keep_)                                \
-    DEPTHWISE_EDGE_FN(tag_, rows_, 5, k_, s_, left_, right_, keep_)                                \
-    DEPTHWISE_EDGE_FN(tag_, rows_, 6, k_, s_, left_, right_, keep_)                                \
-    DEPTHWISE_EDGE_FN(tag_, rows_, 7, k_, s_, left_, right_, keep_)
-#define DEPTHWISE_EDGE_ROW_4(tag_) NULL, NULL, tag_##3, tag_##4
-#define DEPTHWISE_EDGE_ROW_7(tag_) NULL, NULL, NULL, tag_##4, tag_##5, tag_##6, tag_##7
+typedef void depthwise_general_fn(const struct dwb_depthwise_strip *strip, const float *weights,
+                                  int32_t x, uint32_t start, uint32_t n_lanes, int border);
 
-#define DEPTHWISE_EDGE_FNS(tag_, columns_, k_, s_, left_, right_, keep_)                           \
-    DEPTHWISE_EDGE_FNS_##columns_(tag_, 1, k_, s_, left_, right_, keep_)                           \
-        DEPTHWISE_EDGE_FNS_##columns_(tag_, 2, k_, s_, left_, right_, keep_)
-#define DEPTHWISE_EDGE(tag_, columns_, left_, right_)                                              \
-    {                                                                                              \
-        left_, right_,                                                                             \
-        {                                                                                          \
-            {DEPTHWISE_EDGE_ROW_##columns_(tag_##_edge_##left_##right_##_1_)},                     \
-                {DEPTHWISE_EDGE_ROW_##columns_(tag_##_edge_##left_##right_##_2_)},                 \
-        }                                                                                          \
+/* A strip of one row in tiles of about equal widths, run[width - 1]. */
+DEPTHWISE_INLINE void depthwise_general_strip(const struct dwb_depthwise_strip *strip,
+                                              depthwise_general_fn *const *run, int32_t width_max)
+{
+    const int32_t k = (int32_t)strip->kernel_size, s = (int32_t)strip->stride;
+    const int32_t n = strip->n_columns, n_tiles = (n + width_max - 1) / width_max;
+    const uint32_t n_channels = strip->n_channels;
+    const float *weights = strip->weights;
+
+    for (uint32_t m = 0; m < n_channels; m += VL, weights += k * k * VL) {
+        const uint32_t start = m + VL <= n_channels || n_channels < VL ? m : n_channels - VL;
+        const uint32_t n_lanes = n_channels < VL ? n_channels : VL;
+        for (int32_t i = 0; i < n_tiles; i++) {
+            const int32_t x = i * n / n_tiles, x_end = (i + 1) * n / n_tiles;
+            const bool inner =
+                x * s >= strip->column_first && (x_end - 1) * s + k <= strip->column_end;
+            run[x_end - x - 1](strip, weights, x, start, n_lanes, !inner);
+        }
     }
+}
 
-/* The missing columns that `same` makes: (Dk - 1) / 2 on both sides, less on the left for an even
- * input and stride 2. */
-#define DEPTHWISE_EDGES_3(tag_, columns_, s_, keep_)                                               \
-    DEPTHWISE_EDGE_FNS(tag_, columns_, 3, s_, 0, 0, keep_)                                         \
-    DEPTHWISE_EDGE_FNS(tag_, columns_, 3, s_, 1, 0, keep_)                                         \
-    DEPTHWISE_EDGE_FNS(tag_, columns_, 3, s_, 0, 1, keep_)                                         \
-    DEPTHWISE_EDGE_FNS(tag_, columns_, 3, s_, 1, 1, keep_)
-#define DEPTHWISE_EDGE_TABLE_3(tag_, columns_)                                                     \
-    DEPTHWISE_EDGE(tag_, columns_, 0, 0), DEPTHWISE_EDGE(tag_, columns_, 1, 0),                    \
-        DEPTHWISE_EDGE(tag_, columns_, 0, 1), DEPTHWISE_EDGE(tag_, columns_, 1, 1)
-#define DEPTHWISE_EDGES_5(tag_, columns_, s_, keep_)                                               \
-    DEPTHWISE_EDGE_FNS(tag_, columns_, 5, s_, 0, 0, keep_)                                         \
-    DEPTHWISE_EDGE_FNS(tag_, columns_, 5, s_, 2, 0, keep_)                                         \
-    DEPTHWISE_EDGE_FNS(tag_, columns_, 5, s_, 0, 2, keep_)                                         \
-    DEPTHWISE_EDGE_FNS(tag_, columns_, 5, s_, 2, 2, keep_)                                         \
-    DEPTHWISE_EDGE_FNS(tag_, columns_, 5, s_, 1, 0, keep_)                                         \
-    DEPTHWISE_EDGE_FNS(tag_, columns_, 5, s_, 1, 2, keep_)
-#define DEPTHWISE_EDGE_TABLE_5(tag_, columns_)                                                     \
-    DEPTHWISE_EDGE(tag_, columns_, 0, 0), DEPTHWISE_EDGE(tag_, columns_, 2, 0),                    \
-        DEPTHWISE_EDGE(tag_, columns_, 0, 2), DEPTHWISE_EDGE(tag_, columns_, 2, 2),                \
-        DEPTHWISE_EDGE(tag_, columns_, 1, 0), DEPTHWISE_EDGE(tag_, columns_, 1, 2)
-
-#define DEPTHWISE_BORDER_FNS_4(tag_, k_, s_)                                                       \
-    DEPTHWISE_BORDER_FN(tag_, 1, k_, s_)                                                           \
-    DEPTHWISE_BORDER_FN(tag_, 2, k_, s_)                                                           \
-    DEPTHWISE_BORDER_FN(tag_, 3, k_, s_)                                                           \
-    DEPTHWISE_BORDER_FN(tag_, 4, k_, s_)
-#define DEPTHWISE_BORDER_FNS_7(tag_, k_, s_)                                                       \
-    DEPTHWISE_BORDER_FNS_4(tag_, k_, s_)                                                           \
-    DEPTHWISE_BORDER_FN(tag_, 5, k_, s_)                                                           \
-    DEPTHWISE_BORDER_FN(tag_, 6, k_, s_)                                                           \
-    DEPTHWISE_BORDER_FN(tag_, 7, k_, s_)
 #define DEPTHWISE_GENERAL_FNS_4                                                                    \
     DEPTHWISE_GENERAL_FN(1)                                                                        \
     DEPTHWISE_GENERAL_FN(2)                                                                        \
@@ -230,39 +378,65 @@ depthwise_general_block(const struct dwb_depthwise_tile *tile, const float *weig
     DEPTHWISE_GENERAL_FN(7)                                                                        \
     DEPTHWISE_GENERAL_FN(8)
 
-#define DEPTHWISE_ROW_4(tag_) tag_##1, tag_##2, tag_##3, tag_##4
-#define DEPTHWISE_ROW_7(tag_) DEPTHWISE_ROW_4(tag_), tag_##5, tag_##6, tag_##7
-#define DEPTHWISE_ROW_8(tag_) DEPTHWISE_ROW_7(tag_), tag_##8
+/* Strips of up to 2, 3, ... rows. */
+#define DEPTHWISE_STRIPS_2(tag_, k_, s_)                                                           \
+    DEPTHWISE_STRIP_FN(tag_, 1, k_, s_) DEPTHWISE_STRIP_FN(tag_, 2, k_, s_)
+#define DEPTHWISE_STRIPS_3(tag_, k_, s_)                                                           \
+    DEPTHWISE_STRIPS_2(tag_, k_, s_) DEPTHWISE_STRIP_FN(tag_, 3, k_, s_)
+#define DEPTHWISE_STRIPS_4(tag_, k_, s_)                                                           \
+    DEPTHWISE_STRIPS_3(tag_, k_, s_) DEPTHWISE_STRIP_FN(tag_, 4, k_, s_)
+#define DEPTHWISE_STRIPS_5(tag_, k_, s_)                                                           \
+    DEPTHWISE_STRIPS_4(tag_, k_, s_) DEPTHWISE_STRIP_FN(tag_, 5, k_, s_)
+#define DEPTHWISE_STRIPS_7(tag_, k_, s_)                                                           \
+    DEPTHWISE_STRIPS_5(tag_, k_, s_)                                                               \
+    DEPTHWISE_STRIP_FN(tag_, 6, k_, s_) DEPTHWISE_STRIP_FN(tag_, 7, k_, s_)
 
-/* Family of 2 rows x columns_ (4 or 7) for kernel size k_ (3 or 5) and one stride, and its kernel.
- */
-#define DEPTHWISE_SHAPE(tag_, id_, columns_, k_, s_, keep_, isa_, flags_, priority_)               \
-    DEPTHWISE_EDGES_##k_(tag_, columns_, s_, keep_) DEPTHWISE_BORDER_FNS_##columns_(               \
-        tag_, k_, s_) static const struct dwb_depthwise_family tag_##_family = {                   \
+#define DEPTHWISE_ROW_2(tag_) tag_##_strip_1, tag_##_strip_2
+#define DEPTHWISE_ROW_3(tag_) DEPTHWISE_ROW_2(tag_), tag_##_strip_3
+#define DEPTHWISE_ROW_4(tag_) DEPTHWISE_ROW_3(tag_), tag_##_strip_4
+#define DEPTHWISE_ROW_5(tag_) DEPTHWISE_ROW_4(tag_), tag_##_strip_5
+#define DEPTHWISE_ROW_7(tag_) DEPTHWISE_ROW_5(tag_), tag_##_strip_6, tag_##_strip_7
+
+/* Family of strips of up to rows_ for kernel size k_ (3 or 5) and stride s_ (1 or 2), and its
+ * kernel; maps narrower than the outputs under way and fewer channels than a vector are left to
+ * the general kernel. */
+#define DEPTHWISE_SHAPE(tag_, id_, rows_, aliased_, k_, s_, isa_, flags_, priority_)               \
+    DEPTHWISE_STRIPS_##rows_(tag_, k_,                                                             \
+                             s_) static const struct dwb_depthwise_family tag_##_family = {        \
         .lanes = VL,                                                                               \
-        .n_rows_max = 2,                                                                           \
-        .n_columns_max = columns_,                                                                 \
-        .edges = {DEPTHWISE_EDGE_TABLE_##k_(tag_, columns_)},                                      \
-        .border = {DEPTHWISE_ROW_##columns_(tag_##_border_)},                                      \
-        .tail = {DEPTHWISE_ROW_##columns_(tag_##_tail_)},                                          \
+        .n_rows_max = rows_,                                                                       \
+        .n_rows_aliased = aliased_,                                                                \
+        .run = {DEPTHWISE_ROW_##rows_(tag_)},                                                      \
     };                                                                                             \
+    _Static_assert(((k_ + s_ - 1) / s_ - 1) * rows_ * DWB_DEPTHWISE_CHANNELS_MAX <=                \
+                       DWB_DEPTHWISE_PARTIAL_MAX,                                                  \
+                   "the sums under way of a group");                                               \
+    _Static_assert((rows_ - 1) * s_ + k_ <= DEPTHWISE_WINDOW_MAX, "a window's rows");              \
     static bool tag_##_supports(const struct dwb_conv *conv)                                       \
     {                                                                                              \
-        return conv->kernel_size == k_ && conv->stride == s_;                                      \
+        return conv->kernel_size == k_ && conv->stride == s_ && conv->in_channels >= VL &&         \
+               conv->output_size >= (k_ + s_ - 1) / s_;                                            \
     }                                                                                              \
     DEPTHWISE_KERNEL(tag_, id_, tag_##_supports, isa_, flags_, priority_)
 
-/* Family of 1 row x columns_ (4 or 8) for any kernel size and stride, and its kernel. */
+/* Family of one row, in tiles of up to columns_ (4 or 8), for any shape, and its kernel. */
 #define DEPTHWISE_GENERAL(id_, columns_, isa_, flags_, priority_)                                  \
-    DEPTHWISE_GENERAL_FNS_##columns_ static const struct dwb_depthwise_family general_family = {   \
+    DEPTHWISE_GENERAL_FNS_##columns_ static void general_strip_1(                                  \
+        const struct dwb_depthwise_strip *strip)                                                   \
+    {                                                                                              \
+        static depthwise_general_fn *const run[] = {DEPTHWISE_GENERAL_ROW_##columns_};             \
+        depthwise_general_strip(strip, run, columns_);                                             \
+    }                                                                                              \
+    static const struct dwb_depthwise_family general_family = {                                    \
         .lanes = VL,                                                                               \
         .n_rows_max = 1,                                                                           \
-        .n_columns_max = columns_,                                                                 \
-        .edges = {{0, 0, {{DEPTHWISE_ROW_##columns_(general_edge_00_1_)}}}},                       \
-        .border = {DEPTHWISE_ROW_##columns_(general_border_)},                                     \
-        .tail = {DEPTHWISE_ROW_##columns_(general_tail_)},                                         \
+        .n_rows_aliased = 1,                                                                       \
+        .run = {general_strip_1},                                                                  \
     };                                                                                             \
     DEPTHWISE_KERNEL(general, id_, NULL, isa_, flags_, priority_)
+
+#define DEPTHWISE_GENERAL_ROW_4 general_1, general_2, general_3, general_4
+#define DEPTHWISE_GENERAL_ROW_8 DEPTHWISE_GENERAL_ROW_4, general_5, general_6, general_7, general_8
 
 #define DEPTHWISE_KERNEL(tag_, id_, supports_, isa_, flags_, priority_)                            \
     static size_t tag_##_packed_bytes(const struct dwb_conv *conv)                                 \

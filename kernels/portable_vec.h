@@ -7,6 +7,7 @@
  *   vec, VL              a vector and its lanes
  *   vec_load_n/store_n   the first n lanes, 1 <= n < VL; the others read as 0 and stay unwritten;
  *                        no byte outside the n lanes is touched
+ *   vec_pinned(v)        v in a register: it is not loaded again where it is used
  *   bcast, vec_fma(acc, v, b)   acc + v * b, b one float in the form the ISA likes to multiply by
  */
 
@@ -64,4 +65,9 @@ static inline vec vec_fma(vec acc, vec v, bcast b)
 static inline vec vec_fma_vec(vec acc, vec v, vec w)
 {
     return acc + v * w;
+}
+
+static inline vec vec_pinned(vec v)
+{
+    return v;
 }

@@ -61,3 +61,9 @@ static inline vec vec_fma_vec(vec acc, vec v, vec w)
 {
     return vfmaq_f32(acc, v, w);
 }
+
+static inline vec vec_pinned(vec v)
+{
+    __asm__("" : "+w"(v));
+    return v;
+}

@@ -57,3 +57,9 @@ static inline vec vec_fma_vec(vec acc, vec v, vec w)
 {
     return _mm256_fmadd_ps(v, w, acc);
 }
+
+static inline vec vec_pinned(vec v)
+{
+    __asm__("" : "+x"(v));
+    return v;
+}

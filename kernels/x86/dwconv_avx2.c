@@ -1,6 +1,7 @@
 /*
- * Depthwise convolution, AVX2 + FMA: 2 rows x 4 pixels x 8 channels. 8 sums and the two rows of
- * weights that one input row meets (6 vectors of a 3x3) fill the 16 registers.
+ * Depthwise convolution, AVX2 + FMA, 8 channels at a time. 3x3 at stride 1: 4 rows of outputs (6
+ * inputs, 4 sums and a weight of the 16 registers), at stride 2: 3 rows (7 inputs, 6 sums). 5x5: 4
+ * rows (8 inputs, 4 sums), at stride 2: 2 (7 inputs, 6 sums).
  */
 
 #include "kernels/x86/avx2_vec.h"
@@ -11,11 +12,11 @@
 enum { SHAPE = DWB_PRIORITY_AVX2 + DWB_PRIORITY_SHAPE };
 
 DEPTHWISE_GENERAL(f32_nhwc_dwconv__avx2_1x8c8, 8, DWB_ISA_AVX2, DWB_CPU_AVX2, DWB_PRIORITY_AVX2);
-DEPTHWISE_SHAPE(k3s1, f32_nhwc_dwconv_k3s1__avx2_2x4c8, 4, 3, 1, 0, DWB_ISA_AVX2, DWB_CPU_AVX2,
+DEPTHWISE_SHAPE(k3s1, f32_nhwc_dwconv_k3s1__avx2_4c8, 4, 4, 3, 1, DWB_ISA_AVX2, DWB_CPU_AVX2,
                 SHAPE);
-DEPTHWISE_SHAPE(k3s2, f32_nhwc_dwconv_k3s2__avx2_2x4c8, 4, 3, 2, 0, DWB_ISA_AVX2, DWB_CPU_AVX2,
+DEPTHWISE_SHAPE(k3s2, f32_nhwc_dwconv_k3s2__avx2_3c8, 3, 3, 3, 2, DWB_ISA_AVX2, DWB_CPU_AVX2,
                 SHAPE);
-DEPTHWISE_SHAPE(k5s1, f32_nhwc_dwconv_k5s1__avx2_2x4c8, 4, 5, 1, 0, DWB_ISA_AVX2, DWB_CPU_AVX2,
+DEPTHWISE_SHAPE(k5s1, f32_nhwc_dwconv_k5s1__avx2_4c8, 4, 4, 5, 1, DWB_ISA_AVX2, DWB_CPU_AVX2,
                 SHAPE);
-DEPTHWISE_SHAPE(k5s2, f32_nhwc_dwconv_k5s2__avx2_2x4c8, 4, 5, 2, 0, DWB_ISA_AVX2, DWB_CPU_AVX2,
+DEPTHWISE_SHAPE(k5s2, f32_nhwc_dwconv_k5s2__avx2_2c8, 2, 2, 5, 2, DWB_ISA_AVX2, DWB_CPU_AVX2,
                 SHAPE);

@@ -255,7 +255,7 @@ START_TEST(test_padding_skipped)
             .kernel_size = 2 + random_below(i % 3 ? 4 : 8),
             .stride = 1 + random_below(2),
             .input_size = 1 + random_below(16),
-            .in_channels = 1 + random_below(20),
+            .in_channels = 1 + random_below(40),
             .out_channels = 1 + random_below(40),
         };
         struct dwb_conv conv;
@@ -268,7 +268,8 @@ START_TEST(test_padding_skipped)
 }
 END_TEST
 
-/* Shapes that reach the slices of weights, the blocks of rows and the copies of aliased inputs. */
+/* Shapes that reach the slices of weights, the blocks of rows, the copies of aliased inputs, the
+ * groups of channels. */
 START_TEST(test_blocking)
 {
     static const struct shape shapes[] = {
@@ -280,6 +281,8 @@ START_TEST(test_blocking)
         {2, 1, 3, 2048, 20, DWB_PADDING_VALID}, {5, 2, 29, 72, 12, DWB_PADDING_SAME},
         {3, 1, 2, 3000, 7, DWB_PADDING_SAME},   {7, 3, 20, 130, 6, DWB_PADDING_SAME},
         {1, 1, 1, 5000, 70, DWB_PADDING_SAME},  {3, 1, 1, 1500, 35, DWB_PADDING_SAME},
+        {5, 1, 9, 530, 3, DWB_PADDING_SAME},    {3, 1, 29, 290, 2, DWB_PADDING_VALID},
+        {5, 2, 17, 275, 3, DWB_PADDING_SAME},   {3, 2, 16, 1030, 2, DWB_PADDING_SAME},
     };
     const struct dwb_kernel *kernel = kernels[_i];
 
@@ -298,7 +301,7 @@ START_TEST(test_random)
             .kernel_size = 1 + random_below(i % 2 ? 5 : 11),
             .stride = 1 + random_below(DWB_STRIDE_MAX),
             .input_size = 1 + random_below(i % 8 ? 16 : 40),
-            .in_channels = 1 + random_below(i % 4 ? 12 : 60),
+            .in_channels = 1 + random_below(i % 4 && kernel->op != DWB_KERNEL_DEPTHWISE ? 12 : 60),
             .out_channels = 1 + random_below(i % 4 ? 12 : 80),
             .padding = random_below(2) ? DWB_PADDING_SAME : DWB_PADDING_VALID,
         };
