@@ -11,9 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct dwb_level_figures machine[] = {
-    {"L1", 300, 400, 32 << 10}, {"L2", 200, 100, 1 << 20}, {"L3", 50, 80, 16 << 20},
-    {"DRAM", 20, 10, NAN}};
+static const struct dwb_level_figures machine[] = {{"L1", 300, 400, 32 << 10},
+                                                   {"L2", 200, 100, 1 << 20},
+                                                   {"L3", 50, 80, 16 << 20},
+                                                   {"DRAM", 20, 10, NAN}};
 
 static struct dwb_figures figures;
 static struct dwb_spec spec;
@@ -75,10 +76,10 @@ START_TEST(test_level)
         const char *level;
         double gbps;
     } cases[] = {
-        {14, 16, "L1", 400},                 /* 25.7 kB */
-        {14, 32, "L2", 200},                 /* 51.3 kB, nothing of it in L1 */
-        {14, 256, "L2", 200},                /* 410.6 kB */
-        {56, 128, "L3", 80},                 /* 3.2 MB, nothing of it in L2 */
+        {14, 16, "L1", 400},  /* 25.7 kB */
+        {14, 32, "L2", 200},  /* 51.3 kB, nothing of it in L1 */
+        {14, 256, "L2", 200}, /* 410.6 kB */
+        {56, 128, "L3", 80},  /* 3.2 MB, nothing of it in L2 */
     };
 
     make(3, cases[_i].dx, cases[_i].m, 64, 1);
