@@ -14,10 +14,8 @@
 #include <stdarg.h>
 #include <string.h>
 
-#define AS_THEORY 0.02 /* within this of 1 the saving is as theory says */
-#define NEAR_BOUND                                                                                 \
-    85 /* percent of a bound from where the machine, not the kernel, is the limit                  \
-        */
+#define AS_THEORY  0.02 /* within this of 1 the saving is as theory says */
+#define NEAR_BOUND 85   /* percent of a bound from where the machine, not the kernel, holds it */
 
 struct line {
     char *text;
@@ -122,7 +120,10 @@ static void add_bound(struct line *line, const struct dwb_figures *figures,
     if (dwb_bounds_of(figures, operation, &bound) < 0)
         return;
     number(rate, sizeof rate, bound.gflops);
-    if (bound.by_bandwidth) {
+    if (operation == DWB_OPERATION_SEPARABLE) {
+        add(line, "; the bounds of both, one after the other, allow %s, it reaches %.0f%%", rate,
+            bound.percent);
+    } else if (bound.by_bandwidth) {
         add(line, "; %s bandwidth (", bound.level);
         add_bytes(line, bound.bytes);
         add(line, " at %s GB/s) allows %s%s%.0f%%", number(gbps, sizeof gbps, bound.gbps), rate,
@@ -197,6 +198,8 @@ static void add_why(struct line *line, const struct dwb_figures *figures,
         add_bound(line, figures, DWB_OPERATION_DEPTHWISE);
     else if (sign > 0 && cause == DWB_CAUSE_POINTWISE)
         add_bound(line, figures, DWB_OPERATION_POINTWISE);
+    else if (sign > 0 && cause == DWB_CAUSE_COMPOSITION)
+        add_bound(line, figures, DWB_OPERATION_SEPARABLE);
     if (sign * explain->parts[second] > sign * explain->parts[cause] / 3) {
         add(line, "; then ");
         add_cause(line, figures, explain, second);
@@ -240,11 +243,30 @@ static json_t *bound_to_json(const struct dwb_figures *figures, enum dwb_operati
 
     if (dwb_bounds_of(figures, operation, &bound) < 0)
         return json_null();
-    return json_pack(
-        "{s:s, s:s?, s:o, s:o, s:o, s:o, s:o}", "kind", bound.by_bandwidth ? "bandwidth" : "fma",
-        "level", bound.level, "bytes", dwb_json_number(bound.bytes), "flops_per_byte",
-        dwb_json_number(bound.flops_per_byte), "gbps", dwb_json_number(bound.gbps), "gflops",
-        dwb_json_number(bound.gflops), "percent", dwb_json_number(bound.percent));
+    return json_pack("{s:s, s:s, s:s?, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "kind",
+                     bound.by_bandwidth ? "bandwidth" : "fma", "held_by", dwb_bounds_holder(&bound),
+                     "level", bound.level, "bytes", dwb_json_number(bound.bytes), "flops_per_byte",
+                     dwb_json_number(bound.flops_per_byte), "gbps", dwb_json_number(bound.gbps),
+                     "attained_gbps", dwb_json_number(bound.attained_gbps), "bound_ns",
+                     dwb_json_number(bound.ns), "gflops", dwb_json_number(bound.gflops), "percent",
+                     dwb_json_number(bound.percent));
+}
+
+static json_t *bounds_to_json(const struct dwb_figures *figures)
+{
+    json_t *object = json_object();
+
+    for (unsigned k = 0; object && k < DWB_FIGURES_N_OPERATIONS; k++) {
+        enum dwb_operation operation = (enum dwb_operation)k;
+        if (operation == DWB_OPERATION_SEPARABLE_FUSED && !figures->operations[k].subject)
+            continue;
+        if (json_object_set_new(object, dwb_operation_name(operation),
+                                bound_to_json(figures, operation)) < 0) {
+            json_decref(object);
+            return NULL;
+        }
+    }
+    return object;
 }
 
 static json_t *parts_to_json(const struct dwb_explain *explain)
@@ -269,13 +291,11 @@ json_t *dwb_explain_to_json(const struct dwb_figures *figures)
 
     if (known && fabs(explain.saving - 1) > AS_THEORY)
         cause = cause_names[main_cause(&explain, explain.saving < 1 ? 1 : -1, -1)];
-    return json_pack("{s:s?, s:o, s:o, s:{s:o, s:o, s:o}}", "cause", cause, "beyond_theory_percent",
+    return json_pack("{s:s?, s:o, s:o, s:o}", "cause", cause, "beyond_theory_percent",
                      known ? parts_to_json(&explain) : json_null(), "depthwise_share",
                      known ? json_pack("{s:o, s:o}", "macs",
                                        dwb_json_number(explain.depthwise_mac_share), "time",
                                        dwb_json_number(explain.depthwise_time_share))
                            : json_null(),
-                     "bounds", "standard", bound_to_json(figures, DWB_OPERATION_STANDARD),
-                     "depthwise", bound_to_json(figures, DWB_OPERATION_DEPTHWISE), "pointwise",
-                     bound_to_json(figures, DWB_OPERATION_POINTWISE));
+                     "bounds", bounds_to_json(figures));
 }

@@ -302,7 +302,7 @@ static void set_unknown(struct dwb_figures *figures)
     for (unsigned k = 0; k < DWB_FIGURES_N_OPERATIONS; k++) {
         struct dwb_operation_figures *op = &figures->operations[k];
         op->floor_ns = op->median_ns = op->ci_low_ns = op->ci_high_ns = NAN;
-        op->gflops_executed = op->gflops_nominal = op->percent_of_peak = NAN;
+        op->gflops_executed = op->gflops_nominal = op->percent_of_peak = op->peak_gflops = NAN;
         if (figures->input.n_records == 0)
             snprintf(op->reason, sizeof op->reason, "%s", nothing);
     }

@@ -32,6 +32,7 @@ struct dwb_operation_figures {
     double floor_ns, median_ns;   /* a call, of all processes together */
     double ci_low_ns, ci_high_ns; /* for the median, clustered by process */
     double gflops_executed, gflops_nominal, percent_of_peak; /* at the floor */
+    double peak_gflops;  /* of the ISA that it runs on; NAN = not known, or not probed */
     size_t n_reproduced; /* processes whose own floor is within DWB_FIGURES_REPRODUCED */
     char reason[160];    /* why figures are NAN; "" = none is */
 };
@@ -47,9 +48,9 @@ struct dwb_ratio_figures {
     char reason[160];
 };
 
-struct dwb_level_figures { /* measured bandwidth of a memory level; bytes a ns = GB/s */
+struct dwb_level_figures { /* a memory level; bytes a ns = GB/s */
     char name[8];
-    double read_gbps, triad_gbps;
+    double read_gbps, triad_gbps; /* measured; NAN = no probe */
     double capacity_bytes; /* of a cache, from the environment; NAN = not known, or no cache */
 };
 
@@ -69,7 +70,7 @@ struct dwb_figures {
     double saving_delivered_best;         /* alike, of the faster separable form */
     enum dwb_operation best_separable;    /* that form; separable where nothing was measured */
     double peak_gflops;
-    struct dwb_level_figures levels[DWB_FIGURES_LEVELS_MAX];
+    struct dwb_level_figures levels[DWB_FIGURES_LEVELS_MAX]; /* from the core outwards */
     size_t n_levels;
     double canary_floor_ns, canary_median_ns;
     uint64_t n_verified, n_mismatched;

@@ -106,8 +106,8 @@ static void examine_backends(const json_t *machine, struct dwb_findings *finding
                              name ? name : "?", text_of(backend, "version"));
         else
             dwb_findings_add(findings, DWB_FINDING_NOTE, "backend",
-                             "sudo apt-get install libdnnl-dev libxnnpack-dev libpthreadpool-dev, "
-                             "then build dwbench again",
+                             "sudo apt-get install libdnnl-dev libxnnpack-dev libpthreadpool-dev "
+                             "libcpuinfo-dev, then build dwbench again",
                              "%s: %s", name ? name : "?", reason ? reason : "not available");
     }
 }

@@ -47,6 +47,16 @@ static void csv_reasons(FILE *out, const json_t *reasons)
     csv_text(out, joined);
 }
 
+static void csv_bound(FILE *out, const struct dwb_report_bound *bound, bool is_last)
+{
+    csv_number(out, bound->bytes);
+    csv_number(out, bound->flops_per_byte);
+    csv_number(out, bound->attained_gbps);
+    csv_number(out, bound->percent);
+    dwb_csv_field(out, bound->held_by ? bound->held_by : "");
+    fputs(is_last ? "" : ",", out);
+}
+
 static void csv_row(FILE *out, const char *job, const struct dwb_report_row *row)
 {
     csv_text(out, job);
@@ -77,12 +87,16 @@ static void csv_row(FILE *out, const char *job, const struct dwb_report_row *row
     csv_number(out, row->ratio_fused_low);
     csv_number(out, row->ratio_fused_high);
     csv_number(out, row->saving_delivered_best);
-    dwb_csv_field(out, row->best_separable ? row->best_separable : "");
+    csv_text(out, row->best_separable);
+    for (size_t k = 0; k < DWB_REPORT_N_BOUNDS; k++)
+        csv_bound(out, &row->bounds[k], k + 1 == DWB_REPORT_N_BOUNDS);
     fputs("\r\n", out);
 }
 
 int dwb_render_csv(const struct dwb_report *report, FILE *out)
 {
+    static const char *const bounded[DWB_REPORT_N_BOUNDS] = {"standard", "depthwise", "pointwise",
+                                                             "separable", "separable_fused"};
     const json_t *job = json_object_get(report->document, "job");
     const char *id = json_string_value(json_object_get(job, "id"));
 
@@ -92,8 +106,12 @@ int dwb_render_csv(const struct dwb_report *report, FILE *out)
           "depthwise_gflops,pointwise_gflops,separable_gflops,standard_percent_of_peak,"
           "depthwise_percent_of_peak,pointwise_percent_of_peak,separable_percent_of_peak,verdict,"
           "verdict_reasons,why,separable_fused_ns,ratio_fused,ratio_fused_ci_low,"
-          "ratio_fused_ci_high,saving_delivered_best,best_separable\r\n",
+          "ratio_fused_ci_high,saving_delivered_best,best_separable",
           out);
+    for (size_t k = 0; k < DWB_REPORT_N_BOUNDS; k++)
+        fprintf(out, ",%s_bytes,%s_flops_per_byte,%s_attained_gbps,%s_percent_of_bound,%s_held_by",
+                bounded[k], bounded[k], bounded[k], bounded[k], bounded[k]);
+    fputs("\r\n", out);
     for (size_t i = 0; i < report->n_rows; i++)
         csv_row(out, id, &report->rows[i]);
     return 0;

@@ -192,11 +192,13 @@ void dwb_render_footer(const struct dwb_report *report, const struct dwb_termina
                        FILE *out)
 {
     fputc('\n', out);
-    dwb_terminal_wrap(out,
-                      "times: the floor of all processes; ratio = separable / standard with its "
-                      "interval; theory = 1/N + 1/Dk^2; saving share = theory / measured, 100% is "
-                      "all of it; GFLOP/s and % of peak of executed multiply-adds (std, dw, pw)",
-                      LABEL_INDENT, terminal->columns);
+    dwb_terminal_wrap(
+        out,
+        "times: the floor of all processes; ratio = separable / standard with its "
+        "interval; theory = 1/N + 1/Dk^2; saving share = theory / measured, 100% is "
+        "all of it; GFLOP/s and % of peak of executed multiply-adds (std, dw, pw); held by: "
+        "what bounds it, compute or a level's bandwidth, and % of that bound",
+        LABEL_INDENT, terminal->columns);
     footer_counters(report, terminal, out);
     footer_dropped(report, terminal, out);
     footer_machine(report, terminal, out);

@@ -218,6 +218,25 @@ static void note_fused(struct view *view, const struct dwb_report_row *row)
     note(view, text);
 }
 
+/* What holds each operation, and how much of that bound it reaches. */
+static void note_bounds(struct view *view, const struct dwb_report_row *row)
+{
+    static const char *const names[DWB_REPORT_N_BOUNDS] = {"std", "dw", "pw", "separable", "fused"};
+    char text[192] = "", share[24];
+    size_t n = 0;
+
+    for (size_t k = 0; k < DWB_REPORT_N_BOUNDS && n < sizeof(text); k++) {
+        const struct dwb_report_bound *bound = &row->bounds[k];
+
+        if (bound->held_by && isfinite(bound->percent))
+            n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s %.8s (%s%%)",
+                                  n ? ", " : "held by: ", names[k], bound->held_by,
+                                  percent(bound->percent, 0, share, sizeof(share)));
+    }
+    if (n > 0)
+        note(view, text);
+}
+
 /* Under a peer's row: how our kernels do against it, an operation each. */
 static void note_speedup(struct view *view, const struct dwb_report_row *row)
 {
@@ -278,6 +297,7 @@ static void add_row(struct view *view, const struct dwb_report_row *row)
     add(view, style, verdict);
     note_below(view, shape, row->operations);
     note_fused(view, row);
+    note_bounds(view, row);
     note_speedup(view, row);
     if (row->why)
         note(view, row->why);

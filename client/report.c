@@ -48,6 +48,15 @@ static void read_operation(const json_t *object, struct dwb_report_figures *figu
     figures->kernel = string(object, "kernel");
 }
 
+static void read_bound(const json_t *object, struct dwb_report_bound *bound)
+{
+    bound->held_by = string(object, "held_by");
+    bound->bytes = number(object, "bytes");
+    bound->flops_per_byte = number(object, "flops_per_byte");
+    bound->attained_gbps = number(object, "attained_gbps");
+    bound->percent = number(object, "percent");
+}
+
 static void read_layer(const json_t *layer, struct dwb_report_row *row)
 {
     row->name = string(layer, "name");
@@ -69,6 +78,7 @@ static void read_row(const json_t *entry, struct dwb_report_row *row)
     const json_t *fused = json_object_get(json_object_get(entry, "ratio_fused"), "time");
     const json_t *operations = json_object_get(entry, "operations");
     const json_t *verification = json_object_get(entry, "verification");
+    const json_t *bounds = json_object_get(json_object_get(entry, "explain"), "bounds");
 
     row->entry = entry;
     read_layer(json_object_get(entry, "layer"), row);
@@ -78,6 +88,9 @@ static void read_row(const json_t *entry, struct dwb_report_row *row)
     row->isa = string(entry, "isa");
     for (size_t i = 0; i < DWB_REPORT_N_OPERATIONS; i++)
         read_operation(json_object_get(operations, operation_names[i]), &row->operations[i]);
+    for (size_t i = 0; i < DWB_REPORT_N_OPERATIONS; i++)
+        read_bound(json_object_get(bounds, operation_names[i]), &row->bounds[i]);
+    read_bound(json_object_get(bounds, "separable_fused"), &row->bounds[DWB_REPORT_FUSED]);
     row->fused_ns =
         number(json_object_get(json_object_get(operations, "separable_fused"), "time_ns"), "floor");
     row->ratio_fused = number(fused, "floor");

@@ -27,10 +27,19 @@ struct dwb_report_figures { /* of one operation */
     const char *kernel;
 };
 
+enum { DWB_REPORT_FUSED = DWB_REPORT_N_OPERATIONS, DWB_REPORT_N_BOUNDS };
+
+struct dwb_report_bound { /* of one operation, or of the fused separable form */
+    const char *held_by;  /* "compute", "L2", ...; NULL = there is no bound */
+    double bytes, flops_per_byte, attained_gbps;
+    double percent; /* of it, reached at the floor */
+};
+
 struct dwb_report_row {
     const char *name, *padding, *backend, *isa;
     uint64_t kernel_size, input_size, output_size, in_channels, out_channels, stride, repeat;
     struct dwb_report_figures operations[DWB_REPORT_N_OPERATIONS];
+    struct dwb_report_bound bounds[DWB_REPORT_N_BOUNDS];
     double theory; /* 1/N + 1/Dk^2 */
     double ratio, ratio_low, ratio_high, ratio_median;
     double half_width;        /* of the interval, relative to the ratio */

@@ -19,7 +19,7 @@
 struct dwb_backend_conv { /* what to prepare; everything is borrowed until the release */
     enum dwb_kernel_op op;
     struct dwb_conv conv;
-    enum dwb_isa isa;     /* AUTO: as the library likes; else it is held to it, where it can be */
+    enum dwb_isa isa;     /* AUTO: as the library likes; else it is held to it, or refuses */
     const float *input;   /* readable for DWB_BACKEND_SLACK bytes past its end */
     const float *weights; /* as in kernels.h, unpacked */
     float *output;

@@ -1,12 +1,18 @@
 /*
  * XNNPACK's NHWC convolution operator, without a thread pool. Its weights are transposed from ours
  * once (ours: [ky][kx][m][n]; XNNPACK's: [n][ky][kx][m], for a depthwise [ky][kx][m] as here); what
- * it does to them further happens inside its own create call. It picks its micro-kernels from the
- * CPU by itself, cannot be held to an ISA and does not say which one runs.
+ * it does to them further happens inside its own create call.
+ *
+ * It has no control of its own for the ISA and does not say which one runs. It picks its
+ * micro-kernels once, in xnn_initialize, by what libcpuinfo's record of the CPU says it can. That
+ * record is a variable of the shared library: to hold XNNPACK to AVX2 the AVX-512 features are
+ * taken out of it first. (In f32 its AVX2 class is named fma3, after the feature it asks for.)
  */
 
 #include "kernels/backends/backend.h"
 
+#include <cpuinfo.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -40,6 +46,98 @@ static int failed(enum xnn_status status, const char *what, char *error)
     return status == xnn_status_out_of_memory          ? -ENOMEM
            : status == xnn_status_unsupported_hardware ? -ENOTSUP
                                                        : -EIO;
+}
+
+/* Whether libcpuinfo's record is the one that XNNPACK reads: a library with a copy of libcpuinfo
+ * inside does not depend on the shared one. */
+static bool record_is_shared(void)
+{
+    Dl_info library;
+    void *handle = NULL;
+    bool shared;
+
+    if (dladdr((void *)(uintptr_t)xnn_initialize, &library) != 0)
+        handle = dlopen(library.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
+    if (!handle)
+        return false;
+    shared = dlsym(handle, "cpuinfo_isa") == (void *)&cpuinfo_isa;
+    dlclose(handle);
+    return shared;
+}
+
+#if CPUINFO_ARCH_X86_64
+static const char isas[] = "avx2 or avx512";
+
+/* Leaves the features of the ISA in the record. false: not an ISA that XNNPACK can be held to, or
+ * not one of this CPU. */
+static bool limit_record(enum dwb_isa isa)
+{
+    if (isa == DWB_ISA_AVX512)
+        return cpuinfo_isa.avx512f;
+    if (isa != DWB_ISA_AVX2 || !cpuinfo_isa.avx2 || !cpuinfo_isa.fma3)
+        return false;
+    cpuinfo_isa.avx512f = cpuinfo_isa.avx512pf = cpuinfo_isa.avx512er = false;
+    cpuinfo_isa.avx512cd = cpuinfo_isa.avx512dq = cpuinfo_isa.avx512bw = false;
+    cpuinfo_isa.avx512vl = cpuinfo_isa.avx512ifma = cpuinfo_isa.avx512vbmi = false;
+    cpuinfo_isa.avx512vbmi2 = cpuinfo_isa.avx512bitalg = cpuinfo_isa.avx512vpopcntdq = false;
+    cpuinfo_isa.avx512vnni = cpuinfo_isa.avx512bf16 = cpuinfo_isa.avx512vp2intersect = false;
+    cpuinfo_isa.avx512_4vnniw = cpuinfo_isa.avx512_4fmaps = false;
+    return true;
+}
+#else
+static const char isas[] = "neon";
+
+/* All f32 micro-kernels of AArch64 are NEON. */
+static bool limit_record(enum dwb_isa isa)
+{
+    return isa == DWB_ISA_NEON;
+}
+#endif
+
+static int hold_to(enum dwb_isa isa, char *error)
+{
+    if (!cpuinfo_initialize()) {
+        snprintf(error, DWB_BACKEND_ERROR_MAX, "XNNPACK: libcpuinfo does not know this CPU");
+        return -EIO;
+    }
+    if (!record_is_shared()) {
+        snprintf(error, DWB_BACKEND_ERROR_MAX,
+                 "this XNNPACK cannot be held to an ISA: it does not use the shared libcpuinfo");
+        return -ENOTSUP;
+    }
+    if (!limit_record(isa)) {
+        snprintf(error, DWB_BACKEND_ERROR_MAX,
+                 "XNNPACK can be held to %s only, where the CPU has it", isas);
+        return -ENOTSUP;
+    }
+    return 0;
+}
+
+/* The micro-kernels are picked once in a process, for the first request's ISA. */
+static int initialise(enum dwb_isa isa, char *error, enum dwb_isa *ret_held)
+{
+    static bool initialised;
+    static enum dwb_isa held = DWB_ISA_AUTO;
+    int r = 0;
+
+    if (initialised && isa != DWB_ISA_AUTO && isa != held) {
+        snprintf(error, DWB_BACKEND_ERROR_MAX,
+                 "XNNPACK has picked its kernels already, for another ISA");
+        return -EIO;
+    }
+    if (!initialised && isa != DWB_ISA_AUTO)
+        r = hold_to(isa, error);
+    if (!initialised && r == 0) {
+        enum xnn_status status = xnn_initialize(NULL);
+
+        if (status != xnn_status_success)
+            return failed(status, "its initialisation", error);
+        initialised = true;
+        held = isa;
+    }
+    if (r == 0)
+        *ret_held = held;
+    return r;
 }
 
 static float *transpose(const struct dwb_conv *conv, const float *weights)
@@ -77,11 +175,12 @@ static int prepare(const struct dwb_backend_conv *request, char error[DWB_BACKEN
     const struct dwb_conv *shape = &request->conv;
     float *transposed = NULL;
     enum xnn_status status;
+    enum dwb_isa held;
     struct conv *conv;
+    int r = initialise(request->isa, error, &held);
 
-    status = xnn_initialize(NULL);
-    if (status != xnn_status_success)
-        return failed(status, "its initialisation", error);
+    if (r < 0)
+        return r;
     conv = calloc(1, sizeof(*conv));
     if (conv && request->op != DWB_KERNEL_DEPTHWISE)
         transposed = transpose(shape, request->weights);
@@ -100,7 +199,7 @@ static int prepare(const struct dwb_backend_conv *request, char error[DWB_BACKEN
         return failed(status, "preparing the convolution", error);
     }
     snprintf(conv->ready.kernel, sizeof(conv->ready.kernel), "convolution2d_nhwc_f32");
-    conv->ready.isa = DWB_ISA_AUTO;
+    conv->ready.isa = held;
     conv->ready.run = conv_run;
     conv->ready.release = conv_release;
     *ret_ready = &conv->ready;

@@ -116,6 +116,25 @@ class Documents(unittest.TestCase):
                 self.assertEqual(entry["backend"], backend["name"])
                 self.assertTrue(entry["verification"]["ok"])
 
+    def test_xnnpack_is_held_to_the_isa(self):
+        with Daemon(worker=WORKER) as daemon:
+            machine = wait_for(lambda: daemon.get("/v1/info").json["machine"])
+            if not next(b["available"] for b in machine["backends"] if b["name"] == "xnnpack"):
+                self.skipTest("XNNPACK is not there")
+            for isa in machine["isas"]:
+                response = daemon.post(LAYER + f"isa: {isa}\nbackends: xnnpack\nreplicates: 1\n"
+                                               "budget: 100ms\n")
+                self.assertEqual(response.status, 202, response.text)
+                job = daemon.wait_state(response.json["id"], "done", "failed", timeout=60)
+                if isa == "portable":
+                    self.assertEqual(job["state"], "failed")
+                    self.assertIn("XNNPACK can be held to", json.dumps(job))
+                    continue
+                self.assertEqual(job["state"], "done", job)
+                [entry] = daemon.get(f"/v1/jobs/{job['id']}/result").json["results"]
+                self.assertEqual({o["isa"] for o in entry["operations"].values()}, {isa})
+                self.assertTrue(entry["verification"]["ok"])
+
     def test_long_texts_are_cut_in_answers_and_logs(self):
         response = self.daemon.post(LAYER + f"name: {'x' * 60000}\n")
         self.assertEqual(response.status, 400)

@@ -73,6 +73,8 @@ DAMAGES = [
     put(ENTRY + ("ratio", "time", "ci_low"), None),
     put(ENTRY + ("ratio", "time", "confidence"), 0.95),
     put(ENTRY + ("explain", "bounds", "depthwise", "kind"), "latency"),
+    drop(ENTRY + ("explain", "bounds", "separable")),
+    drop(ENTRY + ("explain", "bounds", "depthwise", "attained_gbps")),
     put(ENTRY + ("verification", "ok"), "yes"),
     put(ENTRY + ("machine", "canary", "floor_ns"), "fast"),
     put(ENTRY + ("best_separable",), "standard"),

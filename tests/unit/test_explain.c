@@ -148,7 +148,8 @@ START_TEST(test_composition)
     set_rates(&s, 110, 110, 110, 0.2);
     tell(&story, &s);
     check_cause(&story, "composition");
-    check_says(&story, "together take 20.0% longer than one by one (intermediate: 1.6 MB)");
+    check_says(&story, "together take 20.0% longer than one by one (intermediate: 1.6 MB); the "
+                       "bounds of both, one after the other, allow 120, it reaches 76%");
     forget(&story);
 }
 END_TEST
@@ -203,7 +204,7 @@ START_TEST(test_no_probes)
 }
 END_TEST
 
-/* The level is the innermost that holds the tensors; a cache without a probe is not guessed. */
+/* Levels come from the records: caches as the environment has them, with or without a probe. */
 START_TEST(test_bounds)
 {
     struct synthetic s = synthetic_quiet();
@@ -219,7 +220,11 @@ START_TEST(test_bounds)
     ck_assert(!bound.by_bandwidth); /* 2.19 * 60 > 120 */
     ck_assert_double_eq_tol(bound.gflops, 120, 0.01);
     ck_assert_double_eq_tol(bound.percent, 25, 0.01);
-    ck_assert_int_eq(dwb_bounds_of(&story.figures, DWB_OPERATION_SEPARABLE, &bound), -ENODATA);
+    ck_assert_int_eq(dwb_bounds_of(&story.figures, DWB_OPERATION_SEPARABLE, &bound), 0);
+    ck_assert_double_eq_tol(bound.gflops, 120, 0.01); /* of both parts */
+    ck_assert_uint_eq(story.figures.n_levels, 2);
+    ck_assert_str_eq(story.figures.levels[0].name, "L1");
+    ck_assert(isnan(story.figures.levels[0].read_gbps));
     forget(&story);
 
     s.layer.input_size = 112; /* 12.8 MB: beyond the 8 MiB of L2, and no probe further out */

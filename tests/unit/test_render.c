@@ -113,6 +113,7 @@ START_TEST(test_table_full_row)
     ck_assert_str_eq(row, "dws3   56 128x128 k3 s1    7920.7     1043.0  0.1317 ±0.4%  0.1189     "
                           "90%     114   66  111   97  56  94  stable");
     ck_assert(has(text, "    the depthwise is 7.1 % of the multiply-adds"));
+    ck_assert(has(text, "    held by: std compute (97%), dw compute (56%), pw compute (94%)"));
     ck_assert(!has(text, "total ")); /* one layer is its own total */
 }
 END_TEST
@@ -322,13 +323,17 @@ START_TEST(test_csv)
     /* New columns come after all others: programs may count. */
     ck_assert_str_eq(header[31], "why");
     ck_assert_str_eq(header[32], "separable_fused_ns");
-    ck_assert_str_eq(header[n - 1], "best_separable");
+    ck_assert_str_eq(header[37], "best_separable");
+    ck_assert_str_eq(header[38], "standard_bytes");
+    ck_assert_str_eq(header[n - 1], "separable_fused_held_by");
     while (strcmp(header[ratio], "ratio") != 0)
         ck_assert_uint_lt(++ratio, n);
     ck_assert_uint_eq(csv_fields(&at, row), n);
     ck_assert_str_eq(row[1], "good");
     ck_assert_double_eq_tol(atof(row[ratio]), 0.1317, 0.0001);
     ck_assert(has(row[31], "of the time, 66 GFLOP/s against")); /* the comma is kept */
+    ck_assert_str_eq(row[42], "compute");                       /* what holds the standard */
+    ck_assert_str_eq(row[n - 1], "");                           /* no fused form, no bound of it */
     ck_assert_uint_eq(csv_fields(&at, row), n);
     ck_assert_str_eq(row[1], "none");
     ck_assert_str_eq(row[ratio], ""); /* not measured: empty, not 0 */
@@ -357,12 +362,16 @@ START_TEST(test_fused)
                         json_pack("{s:{s:f, s:f, s:f, s:f}}", "time", "floor", 0.11363, "ci_low",
                                   0.1135, "ci_high", 0.1138, "half_width", 0.00132));
     json_object_set_new(entry, "best_separable", json_string("separable_fused"));
+    json_object_set_new(
+        json_object_get(json_object_get(entry, "explain"), "bounds"), "separable_fused",
+        json_pack("{s:s, s:f, s:f}", "held_by", "L2", "attained_gbps", 7.5, "percent", 81.4));
     json_object_set_new(entry, "saving_delivered_best", json_real(1.0466));
     DWB_CLEANUP(dwb_report_freep) struct dwb_report *report = report_of(document);
     FILE *out = open_memstream(&table, &size);
     ck_assert_int_eq(dwb_render(report, DWB_FORMAT_TABLE, &terminal, out), 0);
     fclose(out);
     ck_assert(has(table, "fused: 0.1136 ±0.1%, 105% of the saving\n"));
+    ck_assert(has(table, "fused L2 (81%)\n"));
     check_widths(table, 80);
 
     out = open_memstream(&csv, &size);
@@ -371,13 +380,16 @@ START_TEST(test_fused)
     at = csv;
     n = csv_fields(&at, header);
     ck_assert_uint_eq(csv_fields(&at, row), n);
-    ck_assert_str_eq(header[n - 6], "separable_fused_ns");
-    ck_assert_str_eq(row[n - 6], "900000");
-    ck_assert_str_eq(row[n - 5], "0.11363");
-    ck_assert_str_eq(row[n - 4], "0.1135");
-    ck_assert_str_eq(row[n - 3], "0.1138");
-    ck_assert_str_eq(row[n - 2], "1.0466");
-    ck_assert_str_eq(row[n - 1], "separable_fused");
+    ck_assert_str_eq(header[32], "separable_fused_ns");
+    ck_assert_str_eq(row[32], "900000");
+    ck_assert_str_eq(row[33], "0.11363");
+    ck_assert_str_eq(row[34], "0.1135");
+    ck_assert_str_eq(row[35], "0.1138");
+    ck_assert_str_eq(row[36], "1.0466");
+    ck_assert_str_eq(row[37], "separable_fused");
+    ck_assert_str_eq(row[n - 3], "7.5");
+    ck_assert_str_eq(row[n - 2], "81.4");
+    ck_assert_str_eq(row[n - 1], "L2");
 }
 END_TEST
 

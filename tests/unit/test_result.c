@@ -141,6 +141,10 @@ START_TEST(test_quiet)
     ck_near(number(entry, "operations.standard.percent_of_peak"), 2 * executed / 8e6 / 1.2, 2e-3);
     ck_near(number(entry, "machine.peak_gflops"), 120, 2e-3);
     ck_near(number(entry, "machine.bandwidth.L2.triad_gbps"), 60, 2e-3);
+    ck_near(number(entry, "explain.bounds.separable.gflops"), 120, 2e-3);
+    ck_assert_str_eq(text(entry, "explain.bounds.separable.held_by"), "compute");
+    ck_near(number(entry, "explain.bounds.depthwise.attained_gbps"),
+            4.0 * (2 * 56 * 56 * 128 + 9 * 128) / 0.2e6, 2e-3);
     ck_assert(json_is_true(at(entry, "verification.ok")));
     ck_assert_double_eq(number(entry, "verification.positions"), N * 4 * 256);
     ck_assert(dwb_result_verified(document));
