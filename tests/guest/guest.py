@@ -1,7 +1,7 @@
-"""A guest with a PMU: an emulated Neoverse N1 under QEMU that boots Debian's kernel and one initramfs.
+"""A guest with a PMU: an emulated Neoverse N1 under QEMU with Debian's kernel and one initramfs.
 
-QEMU's own translator emulates ARM's PMU. With a fixed icount shift and one CPU INST_RETIRED is what the
-program executed, to the instruction, and the guest's clock is a count of instructions too; the
+QEMU's own translator emulates ARM's PMU. With a fixed icount shift and one CPU INST_RETIRED is what
+the program executed, to the instruction, and the guest's clock is a count of instructions too; the
 times, cycles and misses of such a machine mean nothing.
 
 The initramfs holds the installed tree of a cross build, the shared libraries that it needs, busybox
@@ -178,7 +178,8 @@ def _stream(qemu, timeout, sink):
 
 def run(build, command, files=(), timeout=120, sink=lambda piece: None):
     """Boots a guest with the tree of a cross build directory installed and `files` in /opt, runs
-    the shell command as root, and returns (its status, what it wrote). sink gets the console in pieces."""
+    the shell command as root, and returns (its status, what it wrote). sink gets the console in
+    pieces, as they come."""
     check()
     with tempfile.TemporaryDirectory(prefix="dwbench-guest-") as work:
         initramfs = _make_initramfs(build, command, files, work)
