@@ -49,6 +49,14 @@ TILE_INLINE void tile_store(char *low, char *high, const ptrdiff_t step, const i
     }
 }
 
+/* An ISA file may name a template of its own for a row of taps. A tile has the weights that it has
+ * just read prefetched once there is nothing else to; such a row gets NULL then, and leaves it. */
+#ifdef TILE_ROW_TEMPLATE
+#define TILE_PREFETCH_IDLE(weights_) NULL
+#include TILE_ROW_TEMPLATE
+#else
+#define TILE_PREFETCH_IDLE(weights_) ((const char *)(weights_))
+
 /* One row of taps: `length` steps from the inputs of the halves and the weights on. */
 TILE_INLINE const char *tile_row(const char *a0, const char *b0, ptrdiff_t step,
                                  const float *weights, uint32_t length, const char *prefetch,
@@ -84,6 +92,7 @@ TILE_INLINE const char *tile_row(const char *a0, const char *b0, ptrdiff_t step,
     }
     return prefetch;
 }
+#endif
 
 /* The fields are copied first: stores to the output could change them, for all the compiler knows.
  */
@@ -118,7 +127,7 @@ TILE_INLINE void tile_body(const struct dwb_tile *tile, const int n0, const int 
                 acc[i] = vec_zero();
         }
         if (prefetch >= prefetch_end)
-            prefetch = (const char *)tile->weights;
+            prefetch = TILE_PREFETCH_IDLE(tile->weights);
         for (uint32_t row = 0; row < n_rows; row++)
             prefetch = tile_row(in0 + row * input_row, in1 + row * input_row, input_step,
                                 tile->weights + row * weights_row, length, prefetch, n0, n1,
@@ -138,17 +147,21 @@ TILE_INLINE void tile_body(const struct dwb_tile *tile, const int n0, const int 
         tile_body(tile, n0_, n1_, vectors_);                                                       \
     }
 
-/* All sizes up to 4, 6, 8, 12, 14 pixels, and their row of the family's table. */
+/* All sizes up to 4, 6, 7, 8, 10, 12, 14 pixels, and their row of the family's table. */
 #define TILES_4(v_)  TILE(1, 0, v_) TILE(1, 1, v_) TILE(2, 1, v_) TILE(2, 2, v_)
 #define TILES_6(v_)  TILES_4(v_) TILE(3, 2, v_) TILE(3, 3, v_)
-#define TILES_8(v_)  TILES_6(v_) TILE(4, 3, v_) TILE(4, 4, v_)
-#define TILES_12(v_) TILES_8(v_) TILE(5, 4, v_) TILE(5, 5, v_) TILE(6, 5, v_) TILE(6, 6, v_)
+#define TILES_7(v_)  TILES_6(v_) TILE(4, 3, v_)
+#define TILES_8(v_)  TILES_7(v_) TILE(4, 4, v_)
+#define TILES_10(v_) TILES_8(v_) TILE(5, 4, v_) TILE(5, 5, v_)
+#define TILES_12(v_) TILES_10(v_) TILE(6, 5, v_) TILE(6, 6, v_)
 #define TILES_14(v_) TILES_12(v_) TILE(7, 6, v_) TILE(7, 7, v_)
 
 #define TILE_ROW_4(v_)  NULL, tile_1_0_##v_, tile_1_1_##v_, tile_2_1_##v_, tile_2_2_##v_
 #define TILE_ROW_6(v_)  TILE_ROW_4(v_), tile_3_2_##v_, tile_3_3_##v_
-#define TILE_ROW_8(v_)  TILE_ROW_6(v_), tile_4_3_##v_, tile_4_4_##v_
-#define TILE_ROW_12(v_) TILE_ROW_8(v_), tile_5_4_##v_, tile_5_5_##v_, tile_6_5_##v_, tile_6_6_##v_
+#define TILE_ROW_7(v_)  TILE_ROW_6(v_), tile_4_3_##v_
+#define TILE_ROW_8(v_)  TILE_ROW_7(v_), tile_4_4_##v_
+#define TILE_ROW_10(v_) TILE_ROW_8(v_), tile_5_4_##v_, tile_5_5_##v_
+#define TILE_ROW_12(v_) TILE_ROW_10(v_), tile_6_5_##v_, tile_6_6_##v_
 #define TILE_ROW_14(v_) TILE_ROW_12(v_), tile_7_6_##v_, tile_7_7_##v_
 
 /* The standard and the pointwise kernel over `family`. */

@@ -9,6 +9,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <poll.h>
+#include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
@@ -94,6 +95,10 @@ int main(void)
     SRunner *runner;
     int n_failed;
 
+    if (prctl(PR_GET_SECCOMP, 0, 0, 0, 0) < 0) {
+        puts("no seccomp here, so nothing can be denied (qemu-user has none)");
+        return 77;
+    }
     tcase_add_test(tc, test_auto_here);
     tcase_add_loop_test(tc, test_auto_denied, 0, sizeof(denials) / sizeof(denials[0]));
     tcase_add_test(tc, test_auto_fails);
