@@ -26,7 +26,9 @@ enum {
     WEIGHTS_BYTES = 768 << 10, /* what "all weights stay in L2" means */
     ALIAS_BYTES = 4096,        /* a pixel distance that is a multiple of this is padded, */
     ALIAS_PAD = 16,            /* by this many floats */
-    LINE_FLOATS = 16,
+    LINE_BYTES = 64,
+    TAPS_ROWS_MAX = 20,  /* maps of more rows go region by region */
+    SPLIT_TILES_MAX = 6, /* of wider areas all columns go by rows: down, lines are used once */
 };
 
 struct nest {
@@ -45,22 +47,22 @@ struct nest {
     int64_t step_first, step_end; /* of kx * m_count + m within each of its rows */
     bool opening;                 /* the first slice: outputs are not there yet */
     const float *prefetch, *prefetch_end;
+    int64_t prefetch_step;          /* bytes a step */
     struct dwb_tile_range ahead[2]; /* to prefetch in place of the weights */
 };
 
-/* Output rows [y, y_end) (one or two) and the taps ky of [ky, ky_end), valid for all of them. */
-struct rows {
-    int64_t y, y_end;
-    int64_t ky, ky_end;
+/* Some outputs [y, y_end) x [x, x_end), for all of which the same taps are on the input: rows of
+ * them [ky, ky_end), in each the steps [step, step_end), which begin in tap kx. */
+struct area {
+    int64_t y, y_end, x, x_end;
+    int64_t ky, ky_end, kx;
+    int64_t step, step_end;
+    bool accumulate; /* the outputs hold something of this call already */
 };
 
-/* One tile: the same columns of one row, or of two neighbouring rows; or a run of equal ones. */
-struct place {
+/* Distance between two outputs. */
+struct shift {
     int64_t y, x;
-    int64_t n_rows, n_columns;
-    int64_t n_tiles; /* side by side; more than one only where no tap is on padding */
-    bool inner;      /* no tap of its columns is on padding */
-    bool started;    /* its outputs hold something of this call already */
 };
 
 static bool is_aliased(const struct dwb_conv *conv)
@@ -107,12 +109,14 @@ void dwb_tile_pack(const struct dwb_tile_family *family, const struct dwb_conv *
     }
 }
 
-static void zero_place(const struct nest *nest, const struct place *place)
+/* No tap of these outputs is on the input, or none of those that open them. */
+static void zero_outputs(const struct nest *nest, int64_t y, int64_t y_end, int64_t x,
+                         int64_t x_end)
 {
-    for (int64_t y = place->y; y < place->y + place->n_rows; y++)
-        for (int64_t x = place->x; x < place->x + place->n_tiles * place->n_columns; x++)
-            memset(nest->output + (y * nest->out_columns + x) * nest->n_count + nest->channel, 0,
-                   (size_t)nest->n_channels * sizeof(float));
+    for (; y < y_end; y++)
+        for (int64_t column = x; column < x_end; column++)
+            memset(nest->output + (y * nest->out_columns + column) * nest->n_count + nest->channel,
+                   0, (size_t)nest->n_channels * sizeof(float));
 }
 
 /* The taps of a row follow one another without a gap between the pixels. */
@@ -121,195 +125,311 @@ static bool is_contiguous(const struct nest *nest)
     return nest->in_pixel == nest->m_count || nest->kernel_size == 1;
 }
 
-static void set_prefetch(struct nest *nest, struct dwb_tile_range range)
+static void set_prefetch(struct nest *nest, struct dwb_tile_range range, int64_t step)
 {
     nest->prefetch = range.start;
     nest->prefetch_end = range.end;
+    nest->prefetch_step = step;
 }
 
-/* Steps [step, step_end), which begin in tap kx, for the columns [lo, hi) of a tile. */
-static void call_tile(struct nest *nest, struct place *place, struct rows rows, int64_t kx,
-                      int64_t step, int64_t step_end, int64_t lo, int64_t hi)
+static int64_t in_floats(const struct nest *nest, struct shift shift)
 {
-    const bool pair = rows.y_end - rows.y == 2;
-    const bool whole = rows.y_end - rows.y == place->n_rows && hi - lo == place->n_columns;
-    const int64_t n_pixels = (hi - lo) * (rows.y_end - rows.y), half = (n_pixels + 1) / 2;
-    const int64_t steps = nest->kernel_size * nest->m_count;
-    const int64_t in_step = nest->stride * nest->in_pixel;
-    const int64_t x = place->x + lo;
-    const float *input =
-        nest->input + (rows.y * nest->stride + rows.ky - nest->pad) * nest->in_row +
-        (x * nest->stride + kx - nest->pad) * nest->in_pixel + step - kx * nest->m_count;
-    float *output = nest->output + (rows.y * nest->out_columns + x) * nest->n_count + nest->channel;
+    return nest->stride * (shift.y * nest->in_row + shift.x * nest->in_pixel);
+}
 
-    if (!place->started && !whole)
-        zero_place(nest, place);
+static int64_t out_floats(const struct nest *nest, struct shift shift)
+{
+    return (shift.y * nest->out_columns + shift.x) * nest->n_count;
+}
+
+/* n_tiles tiles of n_pixels, the first from output `at` on: pixels `step` apart, the second half
+ * `half` after the first, tiles `advance` apart; with the taps of the area. */
+static void call_tiles(struct nest *nest, const struct area *area, struct shift at,
+                       struct shift step, struct shift half, struct shift advance, int64_t n_pixels,
+                       int64_t n_tiles)
+{
+    const int64_t steps = nest->kernel_size * nest->m_count, n_rows = area->ky_end - area->ky;
+    const int64_t length = area->step_end - area->step;
+    const float *input = nest->input + in_floats(nest, at) + (area->ky - nest->pad) * nest->in_row +
+                         (area->kx - nest->pad) * nest->in_pixel + area->step -
+                         area->kx * nest->m_count;
+    float *output = nest->output + out_floats(nest, at) + nest->channel;
     const struct dwb_tile tile = {
-        .input = {input, input + (pair ? nest->stride * nest->in_row : half * in_step)},
-        .output = {output, output + (pair ? nest->out_columns : half) * nest->n_count},
-        .input_step = in_step,
+        .input = {input, input + in_floats(nest, half)},
+        .output = {output, output + out_floats(nest, half)},
+        .input_step = in_floats(nest, step),
         .input_row = nest->in_row,
-        .output_step = nest->n_count,
-        .weights = nest->weights + (rows.ky * steps + step) * nest->line,
+        .output_step = out_floats(nest, step),
+        .weights = nest->weights + (area->ky * steps + area->step) * nest->line,
         .weights_row = steps * nest->line,
         .prefetch = nest->prefetch,
+        .prefetch_step = nest->prefetch_step,
         .prefetch_end = nest->prefetch_end,
-        .input_advance = place->n_columns * in_step,
-        .output_advance = place->n_columns * nest->n_count,
-        .n_tiles = (uint32_t)place->n_tiles,
-        .n_rows = (uint32_t)(rows.ky_end - rows.ky),
-        .length = (uint32_t)(step_end - step),
+        .input_advance = in_floats(nest, advance),
+        .output_advance = out_floats(nest, advance),
+        .n_tiles = (uint32_t)n_tiles,
+        .n_rows = (uint32_t)n_rows,
+        .length = (uint32_t)length,
         .n_channels = (uint32_t)nest->n_channels,
-        .accumulate = place->started || !whole,
+        .accumulate = area->accumulate,
     };
+
     nest->family->run[nest->n_vectors - 1][n_pixels](&tile);
     if (nest->prefetch < nest->prefetch_end)
-        nest->prefetch +=
-            place->n_tiles * (rows.ky_end - rows.ky) * (step_end - step) * LINE_FLOATS;
+        nest->prefetch += n_tiles * n_rows * length * nest->prefetch_step / (int64_t)sizeof(float);
     else if (nest->ahead[1].start && nest->prefetch_end == nest->ahead[0].end)
-        set_prefetch(nest, nest->ahead[1]);
-    place->started = true;
+        set_prefetch(nest, nest->ahead[1], LINE_BYTES);
 }
 
-/* Columns [*ret_lo, *ret_hi) of the tile whose tap kx falls on the input. */
-static void columns_of(const struct nest *nest, const struct place *place, int64_t kx,
-                       int64_t *ret_lo, int64_t *ret_hi)
-{
-    const int64_t s = nest->stride, first = place->x * s + kx - nest->pad;
-    const int64_t room = nest->in_columns - first;
+/* Outputs of an area as lines of equal length, along the rows or down the columns, cut into tiles
+ * of one line or of the same part of two. */
+struct lines {
+    struct shift first, along, across; /* to the next output of a line; to the next line */
+    int64_t length, n;
+};
 
-    *ret_lo = first < 0 ? (-first + s - 1) / s : 0;
-    *ret_hi = room > 0 ? dwb_min_i64(place->n_columns, (room + s - 1) / s) : 0;
+/* Time of a tile in fifths of an FMA slot. At least MIN_SUMS must be under way to fill the slots,
+ * and each tile costs a little more (tiles of 12, 10 and 8 sums ran at 98, 92 and 84 % of the
+ * peak). */
+static int64_t tile_cost(int64_t n_sums)
+{
+    enum { MIN_SUMS = 8, SLOT = 5, TILE = 6 };
+
+    return SLOT * dwb_max_i64(n_sums, MIN_SUMS) + TILE;
 }
 
-/*
- * The taps kx of some rows, grouped by the columns they are valid for: the groups that cover the
- * whole tile first, so that the output is opened by a store and not by zeros wherever it can be.
- */
-static void run_groups(struct nest *nest, struct place *place, struct rows rows, bool whole)
+/* Time of a line (n_lines = 2: of two side by side) cut into tiles of width_max at most. */
+static int64_t tiling_cost(int64_t length, int64_t width_max, int64_t n_lines, int64_t n_vectors)
 {
-    const bool contiguous = is_contiguous(nest);
+    const int64_t n_tiles = (length + width_max - 1) / width_max, n_sums = n_lines * n_vectors;
+    const int64_t width = length / n_tiles, n_wider = length % n_tiles;
 
-    if (contiguous && place->inner) {
-        if (whole) /* kx does not matter: steps run through the taps without a gap */
-            call_tile(nest, place, rows, 0, nest->step_first, nest->step_end, 0, place->n_columns);
+    return n_wider * tile_cost((width + 1) * n_sums) +
+           (n_tiles - n_wider) * tile_cost(width * n_sums);
+}
+
+/* The cheaper of lines one by one and in pairs; with an odd line out in the latter case. */
+static int64_t lines_cost(const struct nest *nest, const struct lines *lines, bool *ret_pairs)
+{
+    const int64_t n_max = nest->family->n_pixels_max[nest->n_vectors - 1], n = lines->n;
+    const int64_t length = lines->length, half = dwb_max_i64(n_max / 2, 1);
+    const int64_t single = tiling_cost(length, n_max, 1, nest->n_vectors);
+    const int64_t pair = tiling_cost(length, half, 2, nest->n_vectors);
+
+    *ret_pairs = n >= 2 && pair < 2 * single;
+    return *ret_pairs ? n / 2 * pair + n % 2 * single : n * single;
+}
+
+static struct shift times(struct shift shift, int64_t n)
+{
+    return (struct shift){shift.y * n, shift.x * n};
+}
+
+static struct shift plus(struct shift a, struct shift b)
+{
+    return (struct shift){a.y + b.y, a.x + b.x};
+}
+
+/* Lines [line, line + n), each n_lines of them a row of tiles. Equal tiles follow one another in
+ * one call: those of a row, or of all rows if these are more. */
+static void run_tiles(struct nest *nest, const struct area *area, const struct lines *lines,
+                      int64_t line, int64_t n, int64_t n_lines)
+{
+    const int64_t n_max = nest->family->n_pixels_max[nest->n_vectors - 1];
+    const int64_t width_max = n_lines == 2 ? n_max / 2 : n_max, length = lines->length;
+    const int64_t n_tiles = (length + width_max - 1) / width_max, n_wider = length % n_tiles;
+    const int64_t n_rows = n / n_lines;
+    const struct shift next = times(lines->across, n_lines);
+    const bool down = n_rows > n_tiles;
+
+    for (int64_t outer = 0; outer < (down ? n_tiles : n_rows); outer++)
+        for (int64_t i = down ? outer : 0, run; i < (down ? outer + 1 : n_tiles); i += run) {
+            const int64_t width = length / n_tiles + (i < n_wider);
+            const int64_t start = i * (length / n_tiles) + dwb_min_i64(i, n_wider);
+            const int64_t row = down ? 0 : outer, n_pixels = width * n_lines;
+            const struct shift half =
+                n_lines == 2 ? lines->across : times(lines->along, (width + 1) / 2);
+            run = down ? 1 : (i < n_wider ? n_wider : n_tiles) - i;
+            call_tiles(nest, area,
+                       plus(lines->first, plus(times(lines->across, line + row * n_lines),
+                                               times(lines->along, start))),
+                       lines->along, half, down ? next : times(lines->along, width), n_pixels,
+                       down ? n_rows : run);
+        }
+}
+
+static void run_lines(struct nest *nest, const struct area *area, const struct lines *lines)
+{
+    bool pairs;
+
+    lines_cost(nest, lines, &pairs);
+    const int64_t n_paired = pairs ? lines->n / 2 * 2 : 0;
+    if (n_paired > 0)
+        run_tiles(nest, area, lines, 0, n_paired, 2);
+    if (lines->n > n_paired)
+        run_tiles(nest, area, lines, n_paired, lines->n - n_paired, 1);
+}
+
+/* Lines along the rows or down the columns, what is cheaper; *ret_cost: of that. */
+static struct lines best_lines(const struct nest *nest, int64_t y, int64_t y_end, int64_t x,
+                               int64_t x_end, int64_t *ret_cost)
+{
+    const struct shift first = {y, x}, right = {0, 1}, below = {1, 0};
+    const struct lines along = {first, right, below, x_end - x, y_end - y};
+    const struct lines down = {first, below, right, y_end - y, x_end - x};
+    bool pairs;
+    const int64_t along_cost = lines_cost(nest, &along, &pairs);
+    const int64_t down_cost = lines_cost(nest, &down, &pairs);
+
+    *ret_cost = dwb_min_i64(along_cost, down_cost);
+    return down_cost < along_cost ? down : along;
+}
+
+/* All outputs of an area, whole or its last columns apart: those that would not fill a tile. */
+static void run_area(struct nest *nest, const struct area *area)
+{
+    const int64_t y = area->y, y_end = area->y_end, x = area->x, x_end = area->x_end;
+    const int64_t n_max = nest->family->n_pixels_max[nest->n_vectors - 1], width = x_end - x;
+    const int64_t rest = width <= SPLIT_TILES_MAX * n_max ? width % n_max : 0;
+    int64_t whole_cost, left_cost, right_cost;
+
+    if (y >= y_end || x >= x_end)
+        return;
+    if (y_end - y == 1) {
+        run_tiles(nest, area, &(struct lines){{y, x}, {0, 1}, {1, 0}, width, 1}, 0, 1, 1);
         return;
     }
-    for (int64_t kx = 0, end; kx < nest->kernel_size; kx = end) {
-        int64_t lo, hi;
-
-        columns_of(nest, place, kx, &lo, &hi);
-        for (end = kx + 1; contiguous && end < nest->kernel_size; end++) {
-            int64_t next_lo, next_hi;
-            columns_of(nest, place, end, &next_lo, &next_hi);
-            if (next_lo != lo || next_hi != hi)
-                break;
+    const struct lines whole = best_lines(nest, y, y_end, x, x_end, &whole_cost);
+    if (rest > 0 && rest < width) {
+        const struct lines left = best_lines(nest, y, y_end, x, x_end - rest, &left_cost);
+        const struct lines right = best_lines(nest, y, y_end, x_end - rest, x_end, &right_cost);
+        if (left_cost + right_cost < whole_cost) {
+            run_lines(nest, area, &left);
+            run_lines(nest, area, &right);
+            return;
         }
-        const int64_t step = dwb_max_i64(kx * nest->m_count, nest->step_first);
-        const int64_t step_end = dwb_min_i64(end * nest->m_count, nest->step_end);
-        if (lo < hi && step < step_end && whole == (lo == 0 && hi == place->n_columns))
-            call_tile(nest, place, rows, kx, step, step_end, lo, hi);
+    }
+    run_lines(nest, area, &whole);
+}
+
+/* The taps [*ret_first, *ret_end) of output i of an axis that are on its input of `size`. Returns
+ * the end, `end` at most, of the outputs from there on that have the same. */
+static int64_t taps_of(const struct nest *nest, int64_t i, int64_t end, int64_t size,
+                       int64_t *ret_first, int64_t *ret_end)
+{
+    const int64_t origin = i * nest->stride - nest->pad, k = nest->kernel_size;
+
+    *ret_first = dwb_max_i64(0, -origin);
+    *ret_end = dwb_min_i64(k, size - origin);
+    return origin < 0 || origin + k > size
+               ? i + 1
+               : dwb_min_i64(end, (size - k + nest->pad) / nest->stride + 1);
+}
+
+/* Columns [x, x_end) of some rows, region by region: columns whose taps kx are the same. `band`
+ * gives the rows of outputs and of taps. */
+static void run_columns(struct nest *nest, const struct area *band, int64_t x, int64_t x_end)
+{
+    const bool contiguous = is_contiguous(nest);
+    const int64_t m_count = nest->m_count;
+
+    for (int64_t end; x < x_end; x = end) {
+        int64_t kx, kx_end;
+
+        end = taps_of(nest, x, x_end, nest->in_columns, &kx, &kx_end);
+        if (kx >= kx_end && nest->opening)
+            zero_outputs(nest, band->y, band->y_end, x, end);
+        for (int64_t tap = kx; tap < kx_end; tap = contiguous ? kx_end : tap + 1) {
+            struct area area = *band;
+            area.x = x;
+            area.x_end = end;
+            area.kx = tap;
+            area.step = dwb_max_i64(tap * m_count, nest->step_first);
+            area.step_end = dwb_min_i64((contiguous ? kx_end : tap + 1) * m_count, nest->step_end);
+            area.accumulate |= area.step != kx * m_count;
+            if (area.step < area.step_end)
+                run_area(nest, &area);
+        }
     }
 }
 
-static void run_rows(struct nest *nest, struct place *place, int64_t y, int64_t y_end, int64_t ky,
-                     int64_t ky_end, bool whole)
+/* Rows [y, y_end) region by region: rows whose taps ky are the same. No output is touched twice
+ * but for the slices. */
+static void run_regions(struct nest *nest, int64_t y, int64_t y_end, int64_t x, int64_t x_end)
 {
-    if (ky < ky_end)
-        run_groups(nest, place, (struct rows){y, y_end, ky, ky_end}, whole);
+    for (int64_t end; y < y_end; y = end) {
+        int64_t ky, ky_end;
+
+        end = taps_of(nest, y, y_end, nest->in_rows, &ky, &ky_end);
+        const struct area band = {
+            .y = y,
+            .y_end = end,
+            .ky = dwb_max_i64(ky, nest->row_first),
+            .ky_end = dwb_min_i64(ky_end, nest->row_end),
+            .accumulate = nest->row_first > ky,
+        };
+        if (ky >= ky_end && nest->opening)
+            zero_outputs(nest, y, end, x, x_end);
+        if (band.ky < band.ky_end)
+            run_columns(nest, &band, x, x_end);
+    }
+}
+
+/* The outputs [*ret_y, *ret_end) among [y, y_end) whose tap ky is on the input. */
+static void rows_of(const struct nest *nest, int64_t ky, int64_t y, int64_t y_end, int64_t *ret_y,
+                    int64_t *ret_end)
+{
+    const int64_t s = nest->stride, room = nest->in_rows + nest->pad - ky;
+
+    *ret_y = dwb_max_i64(y, (nest->pad - ky + s - 1) / s);
+    *ret_end = dwb_min_i64(y_end, room > 0 ? (room + s - 1) / s : 0);
+    *ret_end = dwb_max_i64(*ret_y, *ret_end);
 }
 
 /*
- * The rows of taps: of the upper output row [a0, b0) are valid, of the lower [a1, b1), where
- * a0 >= a1 and b0 >= b1. Both halves run together where both are, alone where one is.
+ * The same, taps by taps: rows of taps that are valid for the same rows of outputs go over all of
+ * these before the next. The corners of a map are then no areas of their own, of one pixel and few
+ * sums: on 14x14 they would be 0.2 % of the work and 4.6 % of the time.
  */
-static void run_place(struct nest *nest, struct place *place)
+static void run_taps(struct nest *nest, int64_t y, int64_t y_end, int64_t x, int64_t x_end)
 {
-    const int64_t y = place->y, origin0 = y * nest->stride - nest->pad;
-    const int64_t origin1 = origin0 + (place->n_rows - 1) * nest->stride;
-    const int64_t a0 = dwb_max_i64(nest->row_first, -origin0);
-    const int64_t b0 = dwb_min_i64(nest->row_end, nest->in_rows - origin0);
-    const int64_t a1 = dwb_max_i64(nest->row_first, -origin1);
-    const int64_t b1 = dwb_min_i64(nest->row_end, nest->in_rows - origin1);
+    for (int64_t ky = nest->row_first, end; ky < nest->row_end; ky = end) {
+        int64_t top, bottom, next, next_bottom;
 
-    place->started = !nest->opening;
-    if (place->n_rows == 1) {
-        run_rows(nest, place, y, y + 1, a0, b0, true);
-        run_rows(nest, place, y, y + 1, a0, b0, false);
-    } else {
-        const int64_t both = dwb_max_i64(a0, a1), both_end = dwb_min_i64(b0, b1);
-        const bool apart = both >= both_end;
-
-        run_rows(nest, place, y, y + 2, both, both_end, true);
-        run_rows(nest, place, y, y + 2, both, both_end, false);
-        for (int whole = 1; whole >= 0; whole--) {
-            run_rows(nest, place, y, y + 1, apart ? a0 : both_end, b0, whole);
-            run_rows(nest, place, y + 1, y + 2, a1, apart ? b1 : both, whole);
+        rows_of(nest, ky, y, y_end, &top, &bottom);
+        for (end = ky + 1; end < nest->row_end; end++) {
+            rows_of(nest, end, y, y_end, &next, &next_bottom);
+            if (next != top || next_bottom != bottom)
+                break;
         }
-    }
-    if (!place->started)
-        zero_place(nest, place);
-}
-
-/* Time of a row of tiles in FMA slots: at least MIN_CHAINS sums must be under way to fill them. */
-static int64_t tiling_cost(int64_t n_columns, int64_t n_tiles, int64_t n_rows, int64_t n_vectors)
-{
-    enum { MIN_CHAINS = 8, CALL = 2 };
-    int64_t cost = 0;
-
-    for (int64_t i = 0; i < n_tiles; i++) {
-        const int64_t n = n_columns / n_tiles + (i < n_columns % n_tiles);
-        cost += dwb_max_i64(n * n_rows * n_vectors, MIN_CHAINS) + CALL;
-    }
-    return cost;
-}
-
-/* How many of the next `n` tiles of the place's width run as one: those that meet no padding. */
-static int64_t run_length(const struct nest *nest, struct place *place, int64_t n)
-{
-    const int64_t step = nest->stride, first = place->x * step - nest->pad;
-    /* Of the row's columns, this many from the first on have all their taps on the input. */
-    const int64_t room = nest->in_columns - nest->kernel_size - first;
-    const int64_t fit = room < 0 ? 0 : (room / step + 1) / place->n_columns;
-
-    place->inner = first >= 0 && fit > 0;
-    return place->inner && is_contiguous(nest) ? dwb_min_i64(n, fit) : 1;
-}
-
-/* All tiles of output rows [y, y_end), columns [x, x_end), for the panel and slice at work. */
-static void run_tiles(struct nest *nest, int64_t y, int64_t y_end, int64_t x, int64_t x_end)
-{
-    const int64_t n_max = nest->family->n_pixels_max[nest->n_vectors - 1], n_columns = x_end - x;
-    const int64_t n_single = (n_columns + n_max - 1) / n_max;
-    const int64_t n_paired = (n_columns + n_max / 2 - 1) / (n_max / 2);
-    const bool pairs = tiling_cost(n_columns, n_paired, 2, nest->n_vectors) <
-                       2 * tiling_cost(n_columns, n_single, 1, nest->n_vectors);
-
-    while (y < y_end) {
-        const int64_t n_rows = pairs && y_end - y >= 2 ? 2 : 1;
-        const int64_t n_tiles = n_rows == 2 ? n_paired : n_single;
-        const int64_t width = n_columns / n_tiles, n_wider = n_columns % n_tiles;
-        struct place place = {.y = y, .x = x, .n_rows = n_rows};
-        for (int64_t i = 0; i < n_tiles; i += place.n_tiles) {
-            place.n_columns = width + (i < n_wider);
-            place.n_tiles = run_length(nest, &place, (i < n_wider ? n_wider : n_tiles) - i);
-            run_place(nest, &place);
-            place.x += place.n_tiles * place.n_columns;
+        const struct area band = {
+            .y = top, .y_end = bottom, .ky = ky, .ky_end = end, .accumulate = ky > 0};
+        if (ky == 0 && nest->opening) {
+            zero_outputs(nest, y, dwb_min_i64(top, y_end), x, x_end);
+            zero_outputs(nest, bottom, y_end, x, x_end);
         }
-        y += n_rows;
+        run_columns(nest, &band, x, x_end);
     }
 }
 
-static void prefetch_next_slice(struct nest *nest, const float *packed_end)
+/* The next slice is on its way during all tiles of this one, n_pixels in all: its lines come evenly
+ * and do not get into the way of those that are waited for. */
+static void prefetch_next_slice(struct nest *nest, int64_t n_pixels, const float *packed_end)
 {
     const int64_t steps = nest->kernel_size * nest->m_count;
     const int64_t size =
         (nest->row_end - nest->row_first) * (nest->step_end - nest->step_first) * nest->line;
+    const int64_t n_max = nest->family->n_pixels_max[nest->n_vectors - 1];
+    const int64_t n_tiles = (n_pixels + n_max - 1) / n_max;
     const float *start =
         nest->weights + ((nest->row_end - 1) * steps + nest->step_end) * nest->line;
+    int64_t step = LINE_BYTES;
 
-    set_prefetch(nest,
-                 (struct dwb_tile_range){start, start + dwb_min_i64(size, packed_end - start)});
+    /* A step of the next slice is a line of vectors; it takes n_tiles steps of this one. */
+    while (step > LINE_BYTES / 8 && n_tiles * step / 2 >= nest->line * (int64_t)sizeof(float))
+        step /= 2;
+    set_prefetch(
+        nest, (struct dwb_tile_range){start, start + dwb_min_i64(size, packed_end - start)}, step);
 }
 
 /* Slices of the panel's weights: whole rows of taps, or parts of one. They follow one another in
@@ -331,8 +451,11 @@ static void run_panel(struct nest *nest, int64_t y, int64_t y_end, int64_t x, in
             nest->step_first = part * steps / parts;
             nest->step_end = (part + 1) * steps / parts;
             if (!nest->ahead[0].start)
-                prefetch_next_slice(nest, packed_end);
-            run_tiles(nest, y, y_end, x, x_end);
+                prefetch_next_slice(nest, (y_end - y) * (x_end - x), packed_end);
+            if (y_end - y <= TAPS_ROWS_MAX)
+                run_taps(nest, y, y_end, x, x_end);
+            else
+                run_regions(nest, y, y_end, x, x_end);
             nest->opening = false;
         }
 }
@@ -441,6 +564,6 @@ void dwb_tile_run_pixels(const struct dwb_tile_family *family, const struct dwb_
         .ahead = {pixels->ahead[0], pixels->ahead[1]},
     };
 
-    set_prefetch(&nest, pixels->ahead[0]);
+    set_prefetch(&nest, pixels->ahead[0], LINE_BYTES);
     run_flat(&nest, pixels->packed, (int64_t)dwb_tile_packed_bytes(family, conv));
 }

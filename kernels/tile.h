@@ -31,8 +31,9 @@ struct dwb_tile {
     ptrdiff_t output_step;     /* floats from a pixel to the next of its half */
     const float *weights;      /* steps of n_vectors * VL floats */
     ptrdiff_t weights_row;     /* floats from a row of taps to the next */
-    const float *prefetch;     /* one line a step is brought to L2 from here on, */
-    const float *prefetch_end; /* about until here; any addresses */
+    const float *prefetch;     /* each step the line here is brought to L2; any address, */
+    ptrdiff_t prefetch_step;   /* bytes further at each step, */
+    const float *prefetch_end; /* about until here */
     ptrdiff_t input_advance;   /* floats from a tile to the next of the run */
     ptrdiff_t output_advance;
     uint32_t n_tiles; /* of the run: each as this one, further along the row */

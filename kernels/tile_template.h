@@ -60,7 +60,8 @@ TILE_INLINE void tile_store(char *low, char *high, const ptrdiff_t step, const i
 /* One row of taps: `length` steps from the inputs of the halves and the weights on. */
 TILE_INLINE const char *tile_row(const char *a0, const char *b0, ptrdiff_t step,
                                  const float *weights, uint32_t length, const char *prefetch,
-                                 const int n0, const int n1, const int n_vectors, vec *acc)
+                                 const ptrdiff_t prefetch_step, const int n0, const int n1,
+                                 const int n_vectors, vec *acc)
 {
     const char *a4 = a0 + 4 * step, *b4 = b0 + 4 * step;
 
@@ -72,7 +73,7 @@ TILE_INLINE const char *tile_row(const char *a0, const char *b0, ptrdiff_t step,
         TILE_OPAQUE(b0);
         TILE_OPAQUE(b4);
         __builtin_prefetch(prefetch, 0, 2);
-        prefetch += 64;
+        prefetch += prefetch_step;
         TILE_UNROLL
         for (int v = 0; v < n_vectors; v++)
             w[v] = vec_load(weights + v * VL);
@@ -104,6 +105,7 @@ TILE_INLINE void tile_body(const struct dwb_tile *tile, const int n0, const int 
     char *out0 = (char *)tile->output[0], *out1 = (char *)tile->output[1];
     const char *prefetch = (const char *)tile->prefetch;
     const char *const prefetch_end = (const char *)tile->prefetch_end;
+    const ptrdiff_t prefetch_step = tile->prefetch_step;
     const ptrdiff_t input_row = tile->input_row * bytes, weights_row = tile->weights_row;
     const ptrdiff_t input_advance = tile->input_advance * bytes;
     const ptrdiff_t output_advance = tile->output_advance * bytes;
@@ -130,8 +132,8 @@ TILE_INLINE void tile_body(const struct dwb_tile *tile, const int n0, const int 
             prefetch = TILE_PREFETCH_IDLE(tile->weights);
         for (uint32_t row = 0; row < n_rows; row++)
             prefetch = tile_row(in0 + row * input_row, in1 + row * input_row, input_step,
-                                tile->weights + row * weights_row, length, prefetch, n0, n1,
-                                n_vectors, acc);
+                                tile->weights + row * weights_row, length, prefetch, prefetch_step,
+                                n0, n1, n_vectors, acc);
         tile_store(out0, out4, output_step, n0, n_vectors, tail, acc);
         tile_store(out1, out5, output_step, n1, n_vectors, tail, acc + n0 * n_vectors);
         in0 += input_advance;
