@@ -105,9 +105,8 @@ DEPTHWISE_INLINE void depthwise_close(const struct depthwise_cursor *at,
 }
 
 /*
- * A step for one vector of channels. With one column a step each output is opened, summed and
- * closed by itself, with two all of them are open while the columns come one after the other: so
- * the registers hold either the sums or the inputs of two at most.
+ * A step for one vector of channels. An output is opened for its first column of the step and closed
+ * after its last, so that the registers hold the inputs of one column and few sums.
  */
 DEPTHWISE_INLINE void depthwise_vector(const struct depthwise_cursor *at,
                                        const struct depthwise_step step, const int n_rows,
@@ -117,33 +116,28 @@ DEPTHWISE_INLINE void depthwise_vector(const struct depthwise_cursor *at,
     vec acc[DEPTHWISE_OUTPUTS_MAX][DWB_DEPTHWISE_ROWS_MAX], x[DEPTHWISE_WINDOW_MAX];
 
     DEPTHWISE_UNROLL
-    for (int d = n_outputs - 1; s > 1 && d >= 0; d--)
-        depthwise_open(at, step, d >= step.d_first && d < step.d_end ? d : 0, n_rows, acc[d]);
-    DEPTHWISE_UNROLL
     for (int j = 0; j < s; j++) {
         if (j < step.j_first || j >= step.j_end)
             continue;
         DEPTHWISE_UNROLL
         for (int i = 0; i < n_window; i++)
-            x[i] =
-                depthwise_misses(at, i, n_window, k, border)
-                    ? vec_zero()
-                    : vec_load((const float *)DEPTHWISE_ROW(at->in[j], at->in_row, at->in_row3, i));
+            x[i] = depthwise_misses(at, i, n_window, k, border)
+                       ? vec_zero()
+                       : vec_load((const float *)DEPTHWISE_ROW(at->in[j], at->in_row, at->in_row3,
+                                                               i));
         DEPTHWISE_UNROLL
         for (int d = n_outputs - 1; d >= 0; d--) {
-            if (d < step.d_first || d >= step.d_end || j + d * s >= k)
+            const bool meets = j + d * s < k, last = j + 1 == step.j_end || j + 1 + d * s >= k;
+            if (d < step.d_first || d >= step.d_end || (!meets && j > step.j_first))
                 continue;
-            if (s == 1)
+            if (j == step.j_first)
                 depthwise_open(at, step, d, n_rows, acc[d]);
-            depthwise_taps(at, x, acc[d], j + d * s, n_rows, k, s, border);
-            if (s == 1)
+            if (meets)
+                depthwise_taps(at, x, acc[d], j + d * s, n_rows, k, s, border);
+            if (last)
                 depthwise_close(at, step, d, n_rows, n_outputs, acc[d]);
         }
     }
-    DEPTHWISE_UNROLL
-    for (int d = n_outputs - 1; s > 1 && d >= 0; d--)
-        if (d >= step.d_first && d < step.d_end)
-            depthwise_close(at, step, d, n_rows, n_outputs, acc[d]);
 }
 
 /* n vectors, step by step: after the last of a step's channels comes the first of the next. */
