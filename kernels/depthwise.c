@@ -41,12 +41,13 @@ void dwb_depthwise_pack(const struct dwb_depthwise_family *family, const struct 
                         const float *weights, float *packed)
 {
     const size_t m_count = conv->in_channels, lanes = family->lanes;
-    const size_t taps = (size_t)conv->kernel_size * conv->kernel_size;
+    const size_t k = conv->kernel_size;
     const size_t present = m_count < lanes ? m_count : lanes;
 
     for (size_t m = 0; m < m_count; m += lanes) {
         const size_t start = m + present <= m_count ? m : m_count - present;
-        for (size_t tap = 0; tap < taps; tap++, packed += lanes) {
+        for (size_t i = 0; i < k * k; i++, packed += lanes) {
+            const size_t tap = i % k * k + i / k; /* column by column */
             memcpy(packed, weights + tap * m_count + start, present * sizeof(float));
             memset(packed + present, 0, (lanes - present) * sizeof(float));
         }
@@ -86,14 +87,22 @@ static void run_strip(const struct nest *nest, int64_t y, int64_t n_rows)
     nest->family->run[n_rows - 1](&strip);
 }
 
+int64_t dwb_depthwise_strip_rows(const struct dwb_depthwise_family *family,
+                                 const struct dwb_conv *conv)
+{
+    const int64_t row_bytes =
+        (int64_t)conv->input_size * conv->in_channels * (int64_t)sizeof(float);
+
+    return row_bytes % ALIAS_BYTES ? family->n_rows_max : family->n_rows_aliased;
+}
+
 void dwb_depthwise_run_rows(const struct dwb_depthwise_family *family,
                             const struct dwb_kernel_args *args, int64_t y, int64_t y_end,
                             ptrdiff_t output_pixel, float *output)
 {
     const struct dwb_conv *conv = args->conv;
     const int64_t m_count = conv->in_channels, lanes = family->lanes, n = y_end - y;
-    const int64_t row_bytes = conv->input_size * m_count * (int64_t)sizeof(float);
-    const int64_t rows_max = row_bytes % ALIAS_BYTES ? family->n_rows_max : family->n_rows_aliased;
+    const int64_t rows_max = dwb_depthwise_strip_rows(family, conv);
     const int64_t n_strips = (n + rows_max - 1) / rows_max;
     const int64_t n_vectors = (m_count + lanes - 1) / lanes;
     const int64_t n_groups =

@@ -23,7 +23,7 @@ struct dwb_depthwise_strip {
     ptrdiff_t origin;     /* floats from there to the window's corner; negative at a border */
     ptrdiff_t input_row;  /* floats between the rows of the input */
     ptrdiff_t pixel;      /* floats between neighbouring pixels of the input */
-    const float *weights; /* [vector of channels][ky][kx][lane], of the group's first */
+    const float *weights; /* [vector of channels][kx][ky][lane], of the group's first */
     float *output;        /* of the first row, pixel and channel */
     ptrdiff_t output_row;
     ptrdiff_t output_pixel;       /* floats between neighbouring pixels of the output */
@@ -50,6 +50,9 @@ void dwb_depthwise_pack(const struct dwb_depthwise_family *family, const struct 
                         const float *weights, float *packed);
 void dwb_depthwise_run(const struct dwb_depthwise_family *family,
                        const struct dwb_kernel_args *args);
+/* Rows of outputs that a strip has at the most. */
+int64_t dwb_depthwise_strip_rows(const struct dwb_depthwise_family *family,
+                                 const struct dwb_conv *conv);
 /*
  * Output rows [y, y_end) only; output is where row y begins, output_pixel floats lie between its
  * pixels (at least the channels; what is between them stays as it is), the rows follow one another.

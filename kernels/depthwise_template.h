@@ -21,17 +21,22 @@
 /* Hides a value's origin, so that no pointer is kept for each row. */
 #define DEPTHWISE_OPAQUE(value_) __asm__("" : "+r"(value_))
 
+/* Rows that are addressed from one pointer, 0 to 4 times their distance away. An ISA that has
+ * registers enough, or no such addresses, gives each row its own. */
+#ifndef DEPTHWISE_BASE_ROWS
+#define DEPTHWISE_BASE_ROWS 5
+#endif
+
+#define DEPTHWISE_BASES(n_rows_) (((n_rows_) + DEPTHWISE_BASE_ROWS - 1) / DEPTHWISE_BASE_ROWS)
+
 enum {
     DEPTHWISE_WINDOW_MAX = 10, /* rows of a window */
-    DEPTHWISE_BASES_MAX = 2,
+    DEPTHWISE_BASES_MAX = DEPTHWISE_BASES(DEPTHWISE_WINDOW_MAX),
     DEPTHWISE_OUTPUTS_MAX = 5, /* columns of them that are under way */
 };
 
-/*
- * The operands of a vector of channels. Places in bytes, for rows and columns that do not exist
- * have a place but no pointer. Five rows are addressed from one base (0, 1, 2, 4 and 3 times the
- * distance of rows).
- */
+/* The operands of a vector of channels. Places in bytes, for rows and columns that do not exist
+ * have a place but no pointer. */
 struct depthwise_cursor {
     uintptr_t in[2][DEPTHWISE_BASES_MAX], out[DEPTHWISE_BASES_MAX];
     intptr_t in_row, in_row3, out_row, out_row3, out_pixel;
@@ -41,9 +46,10 @@ struct depthwise_cursor {
 };
 
 #define DEPTHWISE_ROW(bases_, row_, row3_, i_)                                                     \
-    ((bases_)[(i_) / 5] + (uintptr_t)((i_) % 5 == 3   ? (row3_)                                    \
-                                      : (i_) % 5 == 4 ? 4 * (row_)                                 \
-                                                      : (i_) % 5 * (row_)))
+    ((bases_)[(i_) / DEPTHWISE_BASE_ROWS] +                                                        \
+     (uintptr_t)((i_) % DEPTHWISE_BASE_ROWS == 3   ? (row3_)                                       \
+                 : (i_) % DEPTHWISE_BASE_ROWS == 4 ? 4 * (row_)                                    \
+                                                   : (i_) % DEPTHWISE_BASE_ROWS * (row_)))
 
 /* What a step does; constants for the steps that have a loop of their own. */
 struct depthwise_step {
@@ -53,30 +59,38 @@ struct depthwise_step {
     bool final;         /* no column after it exists: all outputs are complete */
 };
 
-/* Is row i of the window missing? Asked of `border` strips only, there of the first and last. */
+/* Which rows of the window are missing: the first, the last, of (k - 1) / 2 each; or to be asked.
+ */
+enum { DEPTHWISE_INSIDE = 0, DEPTHWISE_TOP = 1, DEPTHWISE_BOTTOM = 2, DEPTHWISE_ASK = 4 };
+
 DEPTHWISE_INLINE bool depthwise_misses(const struct depthwise_cursor *at, const int i,
                                        const int n_window, const int k, const int border)
 {
-    const int most = (k - 1) / 2;
+    const bool top = i < (k - 1) / 2, bottom = i >= n_window - (k - 1) / 2;
 
-    return border &&
-           ((i < most && i < at->row_first) || (i >= n_window - most && i >= at->row_end));
+    if (border == DEPTHWISE_ASK)
+        return (top && i < at->row_first) || (bottom && i >= at->row_end);
+    return (top && (border & DEPTHWISE_TOP)) || (bottom && (border & DEPTHWISE_BOTTOM));
 }
 
-/* The sums of output d that the column j adds to. */
+/* What the column of inputs adds to an output's sums at tap kx; `opens`: they begin with it. */
 DEPTHWISE_INLINE void depthwise_taps(const struct depthwise_cursor *at, const vec *x, vec *acc,
-                                     const int kx, const int n_rows, const int k, const int s,
-                                     const int border)
+                                     const int kx, const bool opens, const int n_rows, const int k,
+                                     const int s, const int border)
 {
     const int n_window = (n_rows - 1) * s + k;
 
     DEPTHWISE_UNROLL
     for (int ky = 0; ky < k; ky++) {
-        const vec w = vec_pinned(vec_load(at->weights + (ky * k + kx) * VL));
+        const vec w = vec_pinned(vec_load(at->weights + (kx * k + ky) * VL));
         DEPTHWISE_UNROLL
-        for (int r = 0; r < n_rows; r++)
-            if (!depthwise_misses(at, r * s + ky, n_window, k, border))
+        for (int r = 0; r < n_rows; r++) {
+            const bool misses = depthwise_misses(at, r * s + ky, n_window, k, border);
+            if (opens && ky == 0)
+                acc[r] = misses ? vec_zero() : vec_mul(x[r * s], w);
+            else if (!misses)
                 acc[r] = vec_fma_vec(acc[r], x[r * s + ky], w);
+        }
     }
 }
 
@@ -105,8 +119,8 @@ DEPTHWISE_INLINE void depthwise_close(const struct depthwise_cursor *at,
 }
 
 /*
- * A step for one vector of channels. An output is opened for its first column of the step and closed
- * after its last, so that the registers hold the inputs of one column and few sums.
+ * A step for one vector of channels. An output is opened for its first column of the step and
+ * closed after its last, so that the registers hold the inputs of one column and few sums.
  */
 DEPTHWISE_INLINE void depthwise_vector(const struct depthwise_cursor *at,
                                        const struct depthwise_step step, const int n_rows,
@@ -115,82 +129,98 @@ DEPTHWISE_INLINE void depthwise_vector(const struct depthwise_cursor *at,
     const int n_outputs = (k + s - 1) / s, n_window = (n_rows - 1) * s + k;
     vec acc[DEPTHWISE_OUTPUTS_MAX][DWB_DEPTHWISE_ROWS_MAX], x[DEPTHWISE_WINDOW_MAX];
 
+    /* For the compiler, which cannot tell in the steps that ask as they go. */
+    DEPTHWISE_UNROLL
+    for (int i = 0; i < n_outputs * n_rows; i++)
+        acc[i / n_rows][i % n_rows] = vec_zero();
     DEPTHWISE_UNROLL
     for (int j = 0; j < s; j++) {
         if (j < step.j_first || j >= step.j_end)
             continue;
         DEPTHWISE_UNROLL
         for (int i = 0; i < n_window; i++)
-            x[i] = depthwise_misses(at, i, n_window, k, border)
-                       ? vec_zero()
-                       : vec_load((const float *)DEPTHWISE_ROW(at->in[j], at->in_row, at->in_row3,
-                                                               i));
+            x[i] =
+                depthwise_misses(at, i, n_window, k, border)
+                    ? vec_zero()
+                    : vec_load((const float *)DEPTHWISE_ROW(at->in[j], at->in_row, at->in_row3, i));
         DEPTHWISE_UNROLL
         for (int d = n_outputs - 1; d >= 0; d--) {
             const bool meets = j + d * s < k, last = j + 1 == step.j_end || j + 1 + d * s >= k;
             if (d < step.d_first || d >= step.d_end || (!meets && j > step.j_first))
                 continue;
-            if (j == step.j_first)
+            const bool first = j == step.j_first, opens = first && (d == 0 || step.fresh);
+            if (first && !(opens && meets))
                 depthwise_open(at, step, d, n_rows, acc[d]);
             if (meets)
-                depthwise_taps(at, x, acc[d], j + d * s, n_rows, k, s, border);
+                depthwise_taps(at, x, acc[d], j + d * s, opens, n_rows, k, s, border);
             if (last)
                 depthwise_close(at, step, d, n_rows, n_outputs, acc[d]);
         }
     }
 }
 
-/* n vectors, step by step: after the last of a step's channels comes the first of the next. */
+/* n steps: after the last of a step's channels comes the first of the next. */
 struct depthwise_run {
-    uint32_t n;
+    int n;
     const float *weights, *weights_end; /* of the first vector; behind the last */
     float *partial;
     intptr_t in_wrap, out_wrap; /* bytes from the last vector to the first of the next step, */
     intptr_t overlap;           /* of the last vector with the one before it */
 };
 
-/* To the next vector. What is rare is a jump, not a conditional move: the addresses of the loads
- * must not wait for it (moves cost 15 to 20 % on 14x14x512). */
-DEPTHWISE_INLINE void depthwise_next(struct depthwise_cursor *at, const struct depthwise_run *run,
-                                     const int n_bases, const int n_taps, const int n_partial,
+DEPTHWISE_INLINE void depthwise_move(struct depthwise_cursor *at, const uintptr_t in,
+                                     const uintptr_t out, const int n_rows, const int k,
                                      const int s)
 {
-    uintptr_t in = VL * sizeof(float), out = in;
-
-    at->weights += n_taps * VL;
-    at->partial += n_partial * VL;
-    if (at->weights >= run->weights_end - n_taps * VL) {
-        if (at->weights == run->weights_end) {
-            at->weights = run->weights;
-            at->partial = run->partial;
-            in = (uintptr_t)run->in_wrap;
-            out = (uintptr_t)run->out_wrap;
-        } else {
-            in -= (uintptr_t)run->overlap;
-            out = in;
-        }
-        DEPTHWISE_OPAQUE(in);
-    }
     DEPTHWISE_UNROLL
     for (int j = 0; j < s; j++)
         DEPTHWISE_UNROLL
-    for (int i = 0; i < n_bases; i++) {
+    for (int i = 0; i < DEPTHWISE_BASES((n_rows - 1) * s + k); i++) {
         at->in[j][i] += in;
         DEPTHWISE_OPAQUE(at->in[j][i]);
     }
-    at->out[0] += out;
-    at->out[1] += out;
+    DEPTHWISE_UNROLL
+    for (int i = 0; i < DEPTHWISE_BASES(n_rows); i++) {
+        at->out[i] += out;
+        DEPTHWISE_OPAQUE(at->out[i]);
+    }
+}
+
+/* To the next vector; true where it is the first of a step. What is rare is a jump, not a
+ * conditional move: the addresses of the loads must not wait for it (moves cost 15 to 20 % on
+ * 14x14x512). */
+DEPTHWISE_INLINE bool depthwise_next(struct depthwise_cursor *at, const struct depthwise_run *run,
+                                     const int n_rows, const int k, const int s)
+{
+    const int n_taps = k * k, n_partial = ((k + s - 1) / s - 1) * n_rows;
+    const uintptr_t vector = VL * sizeof(float);
+
+    at->weights += n_taps * VL;
+    at->partial += n_partial * VL;
+    depthwise_move(at, vector, vector, n_rows, k, s);
+    if (at->weights < run->weights_end - n_taps * VL)
+        return false;
+    if (at->weights < run->weights_end) {
+        depthwise_move(at, 0 - (uintptr_t)run->overlap, 0 - (uintptr_t)run->overlap, n_rows, k, s);
+        return false;
+    }
+    at->weights = run->weights;
+    at->partial = run->partial;
+    depthwise_move(at, (uintptr_t)run->in_wrap - vector, (uintptr_t)run->out_wrap - vector, n_rows,
+                   k, s);
+    return true;
 }
 
 DEPTHWISE_INLINE void depthwise_steps(struct depthwise_cursor at, const struct depthwise_run *run,
                                       const struct depthwise_step step, const int n_rows,
                                       const int k, const int s, const int border)
 {
-    const int n_outputs = (k + s - 1) / s, n_bases = ((n_rows - 1) * s + k + 4) / 5;
-
-    for (uint32_t n = run->n; n; n--) {
-        depthwise_vector(&at, step, n_rows, k, s, border);
-        depthwise_next(&at, run, n_bases, k * k, (n_outputs - 1) * n_rows, s);
+    for (int n = run->n; n > 0; n--) {
+        bool ends;
+        do {
+            depthwise_vector(&at, step, n_rows, k, s, border);
+            ends = depthwise_next(&at, run, n_rows, k, s);
+        } while (!ends);
     }
 }
 
@@ -215,7 +245,7 @@ DEPTHWISE_INLINE void depthwise_dispatch(const struct depthwise_cursor *at,
     DEPTHWISE_TRY(inner)
     DEPTHWISE_TRY(first)
     DEPTHWISE_TRY(last)
-    depthwise_steps(*at, run, step, n_rows, k, s, 1);
+    depthwise_steps(*at, run, step, n_rows, k, s, DEPTHWISE_ASK);
 #undef DEPTHWISE_TRY
 }
 
@@ -226,7 +256,8 @@ DEPTHWISE_INLINE void depthwise_strip(const struct dwb_depthwise_strip *strip, c
     const int n_outputs = (k + s - 1) / s, n_window = (n_rows - 1) * s + k;
     const int n_vectors = (int)((strip->n_channels + VL - 1) / VL), n = strip->n_columns;
     const intptr_t span = (intptr_t)(strip->n_channels - VL) * bytes; /* to the last vector */
-    const bool border = strip->row_first > 0 || strip->row_end < n_window;
+    const int border = (strip->row_first > 0 ? DEPTHWISE_TOP : 0) |
+                       (strip->row_end < n_window ? DEPTHWISE_BOTTOM : 0);
     const int first = strip->column_first / s, end = (strip->column_end + s - 1) / s;
     _Alignas(64) float partial[DWB_DEPTHWISE_PARTIAL_MAX];
     struct depthwise_run run = {
@@ -264,17 +295,24 @@ DEPTHWISE_INLINE void depthwise_strip(const struct dwb_depthwise_strip *strip, c
             (uintptr_t)strip->input + (uintptr_t)(strip->origin * bytes + c * s * pixel);
 
         next = inner && end - 1 < n ? end - 1 : inner ? n : c + 1;
-        run.n = (uint32_t)((next - c) * n_vectors);
+        run.n = next - c;
+        const uintptr_t out =
+            (uintptr_t)strip->output + (uintptr_t)((c - n_outputs + 1) * at.out_pixel);
         for (int i = 0; i < DEPTHWISE_BASES_MAX; i++) {
-            at.in[0][i] = in + (uintptr_t)(5 * i * at.in_row);
+            at.in[0][i] = in + (uintptr_t)(DEPTHWISE_BASE_ROWS * i * at.in_row);
             at.in[1][i] = at.in[0][i] + (uintptr_t)pixel;
+            at.out[i] = out + (uintptr_t)(DEPTHWISE_BASE_ROWS * i * at.out_row);
         }
-        at.out[0] = (uintptr_t)strip->output + (uintptr_t)((c - n_outputs + 1) * at.out_pixel);
-        at.out[1] = at.out[0] + (uintptr_t)(5 * at.out_row);
-        if (border)
-            depthwise_dispatch(&at, &run, step, n_rows, k, s, 1);
+        if (border == DEPTHWISE_INSIDE)
+            depthwise_dispatch(&at, &run, step, n_rows, k, s, DEPTHWISE_INSIDE);
+        else if (k > 3)
+            depthwise_dispatch(&at, &run, step, n_rows, k, s, DEPTHWISE_ASK);
+        else if (border == DEPTHWISE_TOP)
+            depthwise_dispatch(&at, &run, step, n_rows, k, s, DEPTHWISE_TOP);
+        else if (border == DEPTHWISE_BOTTOM)
+            depthwise_dispatch(&at, &run, step, n_rows, k, s, DEPTHWISE_BOTTOM);
         else
-            depthwise_dispatch(&at, &run, step, n_rows, k, s, 0);
+            depthwise_dispatch(&at, &run, step, n_rows, k, s, DEPTHWISE_TOP | DEPTHWISE_BOTTOM);
     }
 }
 
@@ -305,7 +343,7 @@ DEPTHWISE_INLINE void depthwise_general(const struct dwb_depthwise_strip *strip,
         acc[c] = vec_zero();
     for (int32_t ky = strip->row_first; ky < strip->row_end; ky++)
         for (int32_t kx = 0; kx < k; kx++) {
-            const vec w = vec_load(weights + (ky * k + kx) * VL);
+            const vec w = vec_load(weights + (kx * k + ky) * VL);
             const uintptr_t tap = corner + (uintptr_t)(ky * strip->input_row * bytes + kx * pixel);
             DEPTHWISE_UNROLL
             for (int c = 0; c < n_columns; c++) {

@@ -67,6 +67,11 @@ static inline vec vec_fma_vec(vec acc, vec v, vec w)
     return acc + v * w;
 }
 
+static inline vec vec_mul(vec v, vec w)
+{
+    return v * w;
+}
+
 static inline vec vec_pinned(vec v)
 {
     return v;

@@ -18,7 +18,8 @@
  * read again). A byte of weights is cheaper: it is prefetched while others are multiplied, the
  * intermediate's are waited for; it counts 1 / WEIGHTS_DISCOUNT. So n blocks, now as large as L2
  * can hold beside a slice of weights, are worth it while (n - 1) W < WEIGHTS_DISCOUNT * 2 I; else
- * the map is one block, and the nest does what the unfused form does.
+ * the map is one block, and the nest does what the unfused form does. A block is whole strips of
+ * the depthwise.
  *
  * Pixels of the scratch whose distance would be a multiple of 4 KiB get a few floats between them:
  * the depthwise writes them so, and the copy that the pointwise alone would need is spared.
@@ -35,7 +36,6 @@ enum {
     BLOCK_BYTES = 128 << 10,        /* of the intermediate beside them */
     BLOCK_BYTES_STREAM = 512 << 10, /* the same where weights only pass by */
     WEIGHTS_DISCOUNT = 4,
-    ROWS_MULTIPLE = 2, /* depthwise tiles cover two rows */
 };
 
 bool dwb_separable_select(uint32_t flags, enum dwb_isa isa, const struct dwb_layer *layer,
@@ -77,15 +77,16 @@ uint32_t dwb_separable_block_rows(const struct dwb_separable *separable)
     const int64_t weight_bytes =
         (int64_t)separable->pointwise_kernel->packed_bytes(&separable->pointwise);
     const bool stay = weights_stay(separable);
-    const int64_t pairs = (stay ? BLOCK_BYTES : BLOCK_BYTES_STREAM) / row / ROWS_MULTIPLE;
-    const int64_t rows_max = dwb_max_i64(pairs, 1) * ROWS_MULTIPLE;
+    const int64_t strip = dwb_depthwise_strip_rows(separable->depthwise_kernel->depthwise_tiles,
+                                                   &separable->depthwise);
+    const int64_t n_strips = (stay ? BLOCK_BYTES : BLOCK_BYTES_STREAM) / row / strip;
+    const int64_t rows_max = dwb_max_i64(n_strips, 1) * strip;
     const int64_t n_blocks = (n_rows + rows_max - 1) / rows_max;
     const int64_t each = (n_rows + n_blocks - 1) / n_blocks; /* as even as can be */
 
     if (!stay && (n_blocks - 1) * weight_bytes >= WEIGHTS_DISCOUNT * 2 * n_rows * row)
         return (uint32_t)n_rows;
-    return (uint32_t)dwb_min_i64((each + ROWS_MULTIPLE - 1) / ROWS_MULTIPLE * ROWS_MULTIPLE,
-                                 n_rows);
+    return (uint32_t)dwb_min_i64((each + strip - 1) / strip * strip, n_rows);
 }
 
 size_t dwb_separable_scratch_bytes(const struct dwb_separable *separable)

@@ -5,6 +5,9 @@
 #include "kernels/arm/neon_vec.h"
 
 #include "kernels/internal.h"
+
+/* A load moves its pointer on by itself. */
+#define DEPTHWISE_BASE_ROWS 1
 #include "kernels/depthwise_template.h"
 
 enum { SHAPE = DWB_PRIORITY_NEON + DWB_PRIORITY_SHAPE };

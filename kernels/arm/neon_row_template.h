@@ -34,17 +34,17 @@ TILE_INLINE void row_block(const char *const *pixels, const ptrdiff_t at, const 
     }
 }
 
-/* Steps four at a time from `at` < 0, of which the pixels' pointers are the end. Returns the
- * weights that follow. */
+/* Steps four at a time from `at` < 0, of which the pixels' pointers are the end; each time n_lines
+ * from `prefetch` on are prefetched. Returns the weights that follow. */
 TILE_INLINE const float *row_blocks(const char *const *pixels, ptrdiff_t at, const float *weights,
-                                    const char *prefetch, const bool prefetches, const int n,
-                                    const int n_vectors, vec *acc)
+                                    const char *prefetch, const ptrdiff_t prefetch_step,
+                                    const int n_lines, const int n, const int n_vectors, vec *acc)
 {
     for (; at; at += ROW_STEPS * (ptrdiff_t)sizeof(float)) {
         TILE_UNROLL
-        for (int line = 0; prefetches && line < ROW_STEPS; line++)
+        for (int line = 0; line < n_lines; line++)
             __builtin_prefetch(prefetch + 64 * line, 0, 2);
-        prefetch += prefetches ? 64 * ROW_STEPS : 0;
+        prefetch += n_lines ? ROW_STEPS * prefetch_step : 0;
         TILE_OPAQUE(at);
         TILE_OPAQUE(weights);
         row_block(pixels, at, weights, n, n_vectors, acc);
@@ -55,7 +55,8 @@ TILE_INLINE const float *row_blocks(const char *const *pixels, ptrdiff_t at, con
 
 TILE_INLINE const char *tile_row(const char *a0, const char *b0, const ptrdiff_t step,
                                  const float *weights, const uint32_t length, const char *prefetch,
-                                 const int n0, const int n1, const int n_vectors, vec *acc)
+                                 const ptrdiff_t prefetch_step, const int n0, const int n1,
+                                 const int n_vectors, vec *acc)
 {
     const uint32_t n_single = length % ROW_STEPS, n_blocked = length - n_single;
     const ptrdiff_t bytes = (ptrdiff_t)(n_blocked * sizeof(float));
@@ -66,12 +67,17 @@ TILE_INLINE const char *tile_row(const char *a0, const char *b0, const ptrdiff_t
         pixels[i] = (i < n0 ? a0 + i * step : b0 + (i - n0) * step) + bytes;
         TILE_OPAQUE(pixels[i]);
     }
-    if (prefetch) {
-        weights = row_blocks(pixels, -bytes, weights, prefetch, true, n0 + n1, n_vectors, acc);
-        prefetch += (ptrdiff_t)length * 64;
-    } else {
-        weights = row_blocks(pixels, -bytes, weights, NULL, false, n0 + n1, n_vectors, acc);
-    }
+#define ROW_BLOCKS(n_lines_)                                                                       \
+    row_blocks(pixels, -bytes, weights, prefetch, prefetch_step, n_lines_, n0 + n1, n_vectors, acc)
+    if (!prefetch)
+        weights = ROW_BLOCKS(0);
+    else if (ROW_STEPS * prefetch_step <= 64)
+        weights = ROW_BLOCKS(1);
+    else
+        weights = ROW_BLOCKS(ROW_STEPS);
+#undef ROW_BLOCKS
+    if (prefetch)
+        prefetch += (ptrdiff_t)length * prefetch_step;
     for (uint32_t i = 0; i < n_single; i++, weights += n_vectors * VL) {
         TILE_UNROLL
         for (int k = 0; k < (n0 + n1) * n_vectors; k++) {

@@ -57,17 +57,24 @@ static inline vec vec_fma(vec acc, vec v, bcast b)
     return vfmaq_n_f32(acc, v, b);
 }
 
-/* Times element i, a constant once this is inlined. Written out, because to the compiler the sum
- * then is one variable; for the intrinsic it is a new one each time, which it moves about. */
+/* Multiply-adds are written out, because to the compiler the sum then is one variable; for the
+ * intrinsic it is a new one each time, which it moves about. */
+static inline vec vec_fma_vec(vec acc, vec v, vec w)
+{
+    __asm__("fmla %0.4s, %1.4s, %2.4s" : "+w"(acc) : "w"(v), "w"(w));
+    return acc;
+}
+
+/* Times element i, a constant once this is inlined. */
 static inline __attribute__((always_inline)) vec vec_fma_element(vec acc, vec v, vec x, const int i)
 {
     __asm__("fmla %0.4s, %1.4s, %2.s[%3]" : "+w"(acc) : "w"(v), "w"(x), "i"(i));
     return acc;
 }
 
-static inline vec vec_fma_vec(vec acc, vec v, vec w)
+static inline vec vec_mul(vec v, vec w)
 {
-    return vfmaq_f32(acc, v, w);
+    return vmulq_f32(v, w);
 }
 
 static inline vec vec_pinned(vec v)

@@ -58,6 +58,11 @@ static inline vec vec_fma_vec(vec acc, vec v, vec w)
     return _mm256_fmadd_ps(v, w, acc);
 }
 
+static inline vec vec_mul(vec v, vec w)
+{
+    return _mm256_mul_ps(v, w);
+}
+
 static inline vec vec_pinned(vec v)
 {
     __asm__("" : "+x"(v));

@@ -56,6 +56,11 @@ static inline vec vec_fma_vec(vec acc, vec v, vec w)
     return _mm512_fmadd_ps(v, w, acc);
 }
 
+static inline vec vec_mul(vec v, vec w)
+{
+    return _mm512_mul_ps(v, w);
+}
+
 static inline vec vec_pinned(vec v)
 {
     __asm__("" : "+v"(v));
