@@ -12,6 +12,7 @@
 
 #include "kernels/kernels.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define DWB_DEPTHWISE_ROWS_MAX     7
@@ -29,6 +30,8 @@ struct dwb_depthwise_strip {
     ptrdiff_t output_pixel;       /* floats between neighbouring pixels of the output */
     uint32_t n_channels;          /* vectors from the first on, but the last ends with the last
                                    * channel; fewer than a vector: for general kernels only */
+    bool is_flat;                 /* the channels are those of neighbouring pixels, and the last
+                                   * vector is what is left: for general kernels only */
     uint32_t kernel_size, stride; /* read by the general kernels only */
     int32_t row_first, row_end;
     int32_t column_first, column_end;
@@ -40,6 +43,7 @@ typedef void dwb_depthwise_fn(const struct dwb_depthwise_strip *strip);
 /* The strip kernels for some shapes: run[rows - 1]. */
 struct dwb_depthwise_family {
     uint32_t lanes;
+    bool is_general;                     /* it goes by lines, whose window has to stay in L1 */
     uint32_t n_rows_max, n_rows_aliased; /* the latter where rows share sets of the L1 cache */
     dwb_depthwise_fn *run[DWB_DEPTHWISE_ROWS_MAX];
 };

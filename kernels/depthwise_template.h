@@ -1,7 +1,7 @@
 /*
  * Depthwise strip kernels of one ISA (contract: kernels/depthwise.h). An ISA file includes its
  * *_vec.h, then this, and makes kernels with DEPTHWISE_SHAPE (kernel size and stride known to the
- * compiler) and DEPTHWISE_GENERAL.
+ * compiler) and DEPTHWISE_ANY.
  *
  * A shape's strip goes step by step from left to right. An input column t, counted from the
  * window's corner, belongs to output column c with tap kx = t - c s. Step c takes the s input
@@ -323,92 +323,250 @@ DEPTHWISE_INLINE void depthwise_strip(const struct dwb_depthwise_strip *strip, c
     }
 
 /*
- * Any kernel size and stride: one row, n_columns outputs from column x on, one vector of channels
- * from `start` on (n_lanes of it where `partial`).
+ * Any kernel size and stride: lines of up to eight outputs, for all channels of a group, whose
+ * weights and window stay in L1. The outputs of a line have the same taps. So lines lie along the
+ * rows, but along the columns where it is the left or right border that takes taps away, and the
+ * corners are lines of one. What the compiler knows are the number of outputs and how many taps a
+ * row of them has: an instance for each, all of them small.
  */
-DEPTHWISE_INLINE void depthwise_general(const struct dwb_depthwise_strip *strip,
-                                        const float *weights, int32_t x, uint32_t start,
-                                        uint32_t n_lanes, const int n_columns, const int border,
-                                        const int partial)
-{
-    const int32_t k = (int32_t)strip->kernel_size, s = (int32_t)strip->stride, first = x * s;
-    const intptr_t bytes = sizeof(float), pixel = strip->pixel * bytes, step = s * pixel;
-    const uintptr_t corner =
-        (uintptr_t)(strip->input + start) + (uintptr_t)(strip->origin * bytes + first * pixel);
-    float *output = strip->output + x * strip->output_pixel + start;
-    vec acc[8];
+enum { DEPTHWISE_LINE_MAX = 8 };
 
+struct depthwise_line {
+    uint32_t n_vectors, n_rows; /* of channels; of taps */
+    uint32_t n_lanes;           /* of the one vector, where it is not whole */
+    intptr_t in_row, pixel;     /* bytes, here and below */
+    intptr_t in_step, out_step; /* from one output to the next */
+    uintptr_t in, out;
+    const float *weights;
+    ptrdiff_t weights_row, weights_vector; /* floats from one to the next */
+};
+
+/* The taps of one row. */
+DEPTHWISE_INLINE void depthwise_line_taps(const struct depthwise_line *line, uintptr_t in,
+                                          const float *weights, const int n, const int n_taps,
+                                          const int masked, vec *acc)
+{
     DEPTHWISE_UNROLL
-    for (int c = 0; c < n_columns; c++)
-        acc[c] = vec_zero();
-    for (int32_t ky = strip->row_first; ky < strip->row_end; ky++)
-        for (int32_t kx = 0; kx < k; kx++) {
-            const vec w = vec_load(weights + (kx * k + ky) * VL);
-            const uintptr_t tap = corner + (uintptr_t)(ky * strip->input_row * bytes + kx * pixel);
-            DEPTHWISE_UNROLL
-            for (int c = 0; c < n_columns; c++) {
-                const int32_t t = first + c * s + kx;
-                const float *in = (const float *)(tap + (uintptr_t)(c * step));
-                if (!border || (t >= strip->column_first && t < strip->column_end))
-                    acc[c] =
-                        vec_fma_vec(acc[c], partial ? vec_load_n(in, n_lanes) : vec_load(in), w);
-            }
+    for (int kx = 0; kx < n_taps; kx++) {
+        const vec w = vec_pinned(vec_load(weights + kx * VL));
+        uintptr_t at = in;
+        DEPTHWISE_UNROLL
+        for (int i = 0; i < n; i++) {
+            const float *input = (const float *)at;
+            acc[i] =
+                vec_fma_vec(acc[i], masked ? vec_load_n(input, line->n_lanes) : vec_load(input), w);
+            at += (uintptr_t)line->in_step;
+            DEPTHWISE_OPAQUE(at);
         }
-    DEPTHWISE_UNROLL
-    for (int c = 0; c < n_columns; c++)
-        if (partial)
-            vec_store_n(output + c * strip->output_pixel, acc[c], n_lanes);
-        else
-            vec_store(output + c * strip->output_pixel, acc[c]);
+        in += (uintptr_t)line->pixel;
+    }
 }
 
-#define DEPTHWISE_GENERAL_FN(columns_)                                                             \
-    static void general_##columns_(const struct dwb_depthwise_strip *strip, const float *weights,  \
-                                   int32_t x, uint32_t start, uint32_t n_lanes, int border)        \
+/* The same where neighbouring outputs are neighbours on the input: an input is loaded once for all
+ * that it belongs to. */
+DEPTHWISE_INLINE void depthwise_line_taps_unit(const struct depthwise_line *line, uintptr_t in,
+                                               const float *weights, const int n, const int n_taps,
+                                               vec *acc)
+{
+    DEPTHWISE_UNROLL
+    for (int t = 0; t < n + n_taps - 1; t++) {
+        const vec x = vec_pinned(vec_load((const float *)in));
+        DEPTHWISE_UNROLL
+        for (int i = 0; i < n; i++)
+            if (t >= i && t - i < n_taps)
+                acc[i] = vec_fma_vec(acc[i], x, vec_load(weights + (t - i) * VL));
+        in += (uintptr_t)line->pixel;
+        DEPTHWISE_OPAQUE(in);
+    }
+}
+
+DEPTHWISE_INLINE void depthwise_line_run(const struct depthwise_line *line, const int n,
+                                         const int n_taps, const int unit, const int masked)
+{
+    const float *weights = line->weights;
+    uintptr_t in = line->in, out = line->out;
+
+    for (uint32_t v = line->n_vectors; v; v--) {
+        const float *row_weights = weights;
+        uintptr_t row = in, at = out;
+        vec acc[DEPTHWISE_LINE_MAX];
+
+        DEPTHWISE_UNROLL
+        for (int i = 0; i < n; i++)
+            acc[i] = vec_zero();
+        for (uint32_t ky = line->n_rows; ky; ky--) {
+            if (unit)
+                depthwise_line_taps_unit(line, row, row_weights, n, n_taps, acc);
+            else
+                depthwise_line_taps(line, row, row_weights, n, n_taps, masked, acc);
+            row += (uintptr_t)line->in_row;
+            row_weights += line->weights_row;
+        }
+        DEPTHWISE_UNROLL
+        for (int i = 0; i < n; i++) {
+            if (masked)
+                vec_store_n((float *)at, acc[i], line->n_lanes);
+            else
+                vec_store((float *)at, acc[i]);
+            at += (uintptr_t)line->out_step;
+            DEPTHWISE_OPAQUE(at);
+        }
+        weights += line->weights_vector;
+        in += VL * sizeof(float);
+        out += VL * sizeof(float);
+    }
+}
+
+typedef void depthwise_line_fn(const struct depthwise_line *line);
+
+/* The instances: those of a number of outputs, by taps; all of them. */
+#define DEPTHWISE_LINE_FN(tag_, n_, taps_, unit_, masked_)                                         \
+    static void line_##tag_##n_##_##taps_(const struct depthwise_line *line)                       \
     {                                                                                              \
-        if (n_lanes < VL)                                                                          \
-            depthwise_general(strip, weights, x, start, n_lanes, columns_, 1, 1);                  \
-        else if (border)                                                                           \
-            depthwise_general(strip, weights, x, start, VL, columns_, 1, 0);                       \
-        else                                                                                       \
-            depthwise_general(strip, weights, x, start, VL, columns_, 0, 0);                       \
+        depthwise_line_run(line, n_, taps_, unit_, masked_);                                       \
     }
+#define DEPTHWISE_LINE_NAME(tag_, n_, taps_, unit_, masked_) line_##tag_##n_##_##taps_,
+#define DEPTHWISE_LINE_TAPS(X, tag_, n_, ...)                                                      \
+    X(tag_, n_, 1, __VA_ARGS__)                                                                    \
+    X(tag_, n_, 2, __VA_ARGS__)                                                                    \
+    X(tag_, n_, 3, __VA_ARGS__)                                                                    \
+    X(tag_, n_, 4, __VA_ARGS__)                                                                    \
+    X(tag_, n_, 5, __VA_ARGS__)                                                                    \
+    X(tag_, n_, 6, __VA_ARGS__)                                                                    \
+    X(tag_, n_, 7, __VA_ARGS__)                                                                    \
+    X(tag_, n_, 8, __VA_ARGS__)                                                                    \
+    X(tag_, n_, 9, __VA_ARGS__)                                                                    \
+    X(tag_, n_, 10, __VA_ARGS__)                                                                   \
+    X(tag_, n_, 11, __VA_ARGS__)
+#define DEPTHWISE_LINE_FNS(...)   DEPTHWISE_LINE_TAPS(DEPTHWISE_LINE_FN, __VA_ARGS__)
+#define DEPTHWISE_LINE_NAMES(...) {DEPTHWISE_LINE_TAPS(DEPTHWISE_LINE_NAME, __VA_ARGS__)},
+#define DEPTHWISE_LINES(X, tag_, ...)                                                              \
+    X(tag_, 1, __VA_ARGS__)                                                                        \
+    X(tag_, 2, __VA_ARGS__)                                                                        \
+    X(tag_, 3, __VA_ARGS__)                                                                        \
+    X(tag_, 4, __VA_ARGS__)                                                                        \
+    X(tag_, 5, __VA_ARGS__)                                                                        \
+    X(tag_, 6, __VA_ARGS__)                                                                        \
+    X(tag_, 7, __VA_ARGS__)                                                                        \
+    X(tag_, 8, __VA_ARGS__)
 
-typedef void depthwise_general_fn(const struct dwb_depthwise_strip *strip, const float *weights,
-                                  int32_t x, uint32_t start, uint32_t n_lanes, int border);
+DEPTHWISE_LINES(DEPTHWISE_LINE_FNS, any, 0, 0)
+DEPTHWISE_LINES(DEPTHWISE_LINE_FNS, unit, 1, 0)
+DEPTHWISE_LINE_FNS(masked, 1, 0, 1)
 
-/* A strip of one row in tiles of about equal widths, run[width - 1]. */
-DEPTHWISE_INLINE void depthwise_general_strip(const struct dwb_depthwise_strip *strip,
-                                              depthwise_general_fn *const *run, int32_t width_max)
+/* A block of outputs that all have the same taps; x, y and the taps within the strip. */
+struct depthwise_block {
+    int x, y, n_x, n_y;
+    int kx, ky, n_kx, n_ky;
+};
+
+/* n_vectors of a block from channel m on, or n_lanes of one. */
+static void depthwise_any_channels(const struct dwb_depthwise_strip *strip,
+                                   const struct depthwise_block *block, uint32_t m,
+                                   uint32_t n_vectors, uint32_t n_lanes)
 {
-    const int32_t k = (int32_t)strip->kernel_size, s = (int32_t)strip->stride;
-    const int32_t n = strip->n_columns, n_tiles = (n + width_max - 1) / width_max;
-    const uint32_t n_channels = strip->n_channels;
-    const float *weights = strip->weights;
+    static depthwise_line_fn *const any[][DWB_KERNEL_SIZE_MAX] = {
+        DEPTHWISE_LINES(DEPTHWISE_LINE_NAMES, any, 0, 0)};
+    static depthwise_line_fn *const unit[][DWB_KERNEL_SIZE_MAX] = {
+        DEPTHWISE_LINES(DEPTHWISE_LINE_NAMES, unit, 1, 0)};
+    static depthwise_line_fn *const masked[][DWB_KERNEL_SIZE_MAX] = {
+        DEPTHWISE_LINE_NAMES(masked, 1, 0, 1)};
+    const int k = (int)strip->kernel_size, s = (int)strip->stride;
+    const bool across = block->n_x < block->n_y; /* lines along the columns */
+    const int n = across ? block->n_y : block->n_x, n_lines = across ? block->n_x : block->n_y;
+    const int n_max = n_lanes ? 1 : DEPTHWISE_LINE_MAX, n_parts = (n + n_max - 1) / n_max;
+    const ptrdiff_t step_x = s * strip->pixel, step_y = s * strip->input_row;
+    const ptrdiff_t in_step = across ? step_y : step_x, in_line = across ? step_x : step_y;
+    const ptrdiff_t out_step = across ? strip->output_row : strip->output_pixel;
+    const ptrdiff_t out_line = across ? strip->output_pixel : strip->output_row;
+    const intptr_t bytes = sizeof(float);
+    const float *output =
+        strip->output + block->y * strip->output_row + block->x * strip->output_pixel + m;
+    const ptrdiff_t origin = strip->origin + (block->y * s + block->ky) * strip->input_row +
+                             (block->x * s + block->kx) * strip->pixel;
+    struct depthwise_line line = {
+        .n_vectors = n_vectors,
+        .n_rows = (uint32_t)block->n_ky,
+        .n_lanes = n_lanes,
+        .in_row = strip->input_row * bytes,
+        .pixel = strip->pixel * bytes,
+        .in_step = in_step * bytes,
+        .out_step = out_step * bytes,
+        .weights = strip->weights +
+                   ((m + VL - 1) / VL * (uint32_t)k + (uint32_t)block->ky) * (uint32_t)(k * VL) +
+                   block->kx * VL,
+        .weights_row = k * VL,
+        .weights_vector = k * k * VL,
+    };
 
-    for (uint32_t m = 0; m < n_channels; m += VL, weights += k * k * VL) {
-        const uint32_t start = m + VL <= n_channels || n_channels < VL ? m : n_channels - VL;
-        const uint32_t n_lanes = n_channels < VL ? n_channels : VL;
-        for (int32_t i = 0; i < n_tiles; i++) {
-            const int32_t x = i * n / n_tiles, x_end = (i + 1) * n / n_tiles;
-            const bool inner =
-                x * s >= strip->column_first && (x_end - 1) * s + k <= strip->column_end;
-            run[x_end - x - 1](strip, weights, x, start, n_lanes, !inner);
+    for (int part = 0; part < n_parts; part++) {
+        const int first = part * n / n_parts, end = (part + 1) * n / n_parts;
+        depthwise_line_fn *const *fns = n_lanes             ? masked[0]
+                                        : s == 1 && !across ? unit[end - first - 1]
+                                                            : any[end - first - 1];
+
+        for (int i = 0; i < n_lines; i++) {
+            line.in = (uintptr_t)(strip->input + m) +
+                      (uintptr_t)((origin + first * in_step + i * in_line) * bytes);
+            line.out = (uintptr_t)(output + first * out_step + i * out_line);
+            fns[block->n_kx - 1](&line);
         }
     }
 }
 
-#define DEPTHWISE_GENERAL_FNS_4                                                                    \
-    DEPTHWISE_GENERAL_FN(1)                                                                        \
-    DEPTHWISE_GENERAL_FN(2)                                                                        \
-    DEPTHWISE_GENERAL_FN(3)                                                                        \
-    DEPTHWISE_GENERAL_FN(4)
-#define DEPTHWISE_GENERAL_FNS_8                                                                    \
-    DEPTHWISE_GENERAL_FNS_4                                                                        \
-    DEPTHWISE_GENERAL_FN(5)                                                                        \
-    DEPTHWISE_GENERAL_FN(6)                                                                        \
-    DEPTHWISE_GENERAL_FN(7)                                                                        \
-    DEPTHWISE_GENERAL_FN(8)
+/* All channels of a block. */
+static void depthwise_any_block(const struct dwb_depthwise_strip *strip,
+                                const struct depthwise_block *block)
+{
+    const uint32_t n_vectors = strip->n_channels / VL, n_lanes = strip->n_channels % VL;
+
+    if (n_vectors)
+        depthwise_any_channels(strip, block, 0, n_vectors, 0);
+    if (n_lanes && n_vectors && !strip->is_flat)
+        depthwise_any_channels(strip, block, strip->n_channels - VL, 1, 0);
+    else if (n_lanes)
+        depthwise_any_channels(strip, block, n_vectors * VL, 1, n_lanes);
+}
+
+/* Outputs from i on that have the same taps of n, and those; [first, end) of the window exist. */
+static int depthwise_any_run(int i, int n, int k, int s, int first, int end, int *ret_tap,
+                             int *ret_n_taps)
+{
+    const int tap = first > i * s ? first - i * s : 0;
+    const int tap_end = end - i * s < k ? end - i * s : k;
+    int next = i + 1;
+
+    if (tap == 0 && tap_end == k)
+        while (next < n && next * s + k <= end)
+            next++;
+    *ret_tap = tap;
+    *ret_n_taps = tap_end - tap;
+    return next;
+}
+
+static void depthwise_any_strip(const struct dwb_depthwise_strip *strip, int n_rows)
+{
+    const int k = (int)strip->kernel_size, s = (int)strip->stride, n = strip->n_columns;
+    struct depthwise_block block;
+
+    for (block.x = 0; block.x < n; block.x += block.n_x) {
+        block.n_x = depthwise_any_run(block.x, n, k, s, strip->column_first, strip->column_end,
+                                      &block.kx, &block.n_kx) -
+                    block.x;
+        for (block.y = 0; block.y < n_rows; block.y += block.n_y) {
+            block.n_y = depthwise_any_run(block.y, n_rows, k, s, strip->row_first, strip->row_end,
+                                          &block.ky, &block.n_ky) -
+                        block.y;
+            depthwise_any_block(strip, &block);
+        }
+    }
+}
+
+#define DEPTHWISE_ANY_STRIP(rows_)                                                                 \
+    static void any_strip_##rows_(const struct dwb_depthwise_strip *strip)                         \
+    {                                                                                              \
+        depthwise_any_strip(strip, rows_);                                                         \
+    }
 
 /* Strips of up to 2, 3, ... rows. */
 #define DEPTHWISE_STRIPS_2(tag_, k_, s_)                                                           \
@@ -451,24 +609,23 @@ DEPTHWISE_INLINE void depthwise_general_strip(const struct dwb_depthwise_strip *
     }                                                                                              \
     DEPTHWISE_KERNEL(tag_, id_, tag_##_supports, isa_, flags_, priority_)
 
-/* Family of one row, in tiles of up to columns_ (4 or 8), for any shape, and its kernel. */
-#define DEPTHWISE_GENERAL(id_, columns_, isa_, flags_, priority_)                                  \
-    DEPTHWISE_GENERAL_FNS_##columns_ static void general_strip_1(                                  \
-        const struct dwb_depthwise_strip *strip)                                                   \
-    {                                                                                              \
-        static depthwise_general_fn *const run[] = {DEPTHWISE_GENERAL_ROW_##columns_};             \
-        depthwise_general_strip(strip, run, columns_);                                             \
-    }                                                                                              \
-    static const struct dwb_depthwise_family general_family = {                                    \
+/* Family for any shape, and its kernel. */
+#define DEPTHWISE_ANY(id_, isa_, flags_, priority_)                                                \
+    DEPTHWISE_ANY_STRIP(1)                                                                         \
+    DEPTHWISE_ANY_STRIP(2)                                                                         \
+    DEPTHWISE_ANY_STRIP(3)                                                                         \
+    DEPTHWISE_ANY_STRIP(4)                                                                         \
+    DEPTHWISE_ANY_STRIP(5)                                                                         \
+    DEPTHWISE_ANY_STRIP(6)                                                                         \
+    DEPTHWISE_ANY_STRIP(7)                                                                         \
+    static const struct dwb_depthwise_family any_family = {                                        \
         .lanes = VL,                                                                               \
-        .n_rows_max = 1,                                                                           \
-        .n_rows_aliased = 1,                                                                       \
-        .run = {general_strip_1},                                                                  \
+        .is_general = true,                                                                        \
+        .n_rows_max = 7,                                                                           \
+        .n_rows_aliased = 7,                                                                       \
+        .run = {DEPTHWISE_ROW_7(any)},                                                             \
     };                                                                                             \
-    DEPTHWISE_KERNEL(general, id_, NULL, isa_, flags_, priority_)
-
-#define DEPTHWISE_GENERAL_ROW_4 general_1, general_2, general_3, general_4
-#define DEPTHWISE_GENERAL_ROW_8 DEPTHWISE_GENERAL_ROW_4, general_5, general_6, general_7, general_8
+    DEPTHWISE_KERNEL(any, id_, NULL, isa_, flags_, priority_)
 
 #define DEPTHWISE_KERNEL(tag_, id_, supports_, isa_, flags_, priority_)                            \
     static size_t tag_##_packed_bytes(const struct dwb_conv *conv)                                 \

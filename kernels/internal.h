@@ -14,20 +14,20 @@
     X(f32_nhwc_pwconv__reference)                                                                  \
     X(f32_nhwc_conv__portable_4x8)                                                                 \
     X(f32_nhwc_pwconv__portable_4x8)                                                               \
-    X(f32_nhwc_dwconv__portable_1x4c4)
+    X(f32_nhwc_dwconv__portable_8c4)
 
 #if defined(__x86_64__)
 #define DWB_KERNELS_ARCH(X)                                                                        \
     X(f32_nhwc_conv__avx2_6x16)                                                                    \
     X(f32_nhwc_pwconv__avx2_6x16)                                                                  \
-    X(f32_nhwc_dwconv__avx2_1x8c8)                                                                 \
+    X(f32_nhwc_dwconv__avx2_8c8)                                                                 \
     X(f32_nhwc_dwconv_k3s1__avx2_4c8)                                                            \
     X(f32_nhwc_dwconv_k3s2__avx2_3c8)                                                            \
     X(f32_nhwc_dwconv_k5s1__avx2_4c8)                                                            \
     X(f32_nhwc_dwconv_k5s2__avx2_2c8)                                                            \
     X(f32_nhwc_conv__avx512_14x32)                                                                 \
     X(f32_nhwc_pwconv__avx512_14x32)                                                               \
-    X(f32_nhwc_dwconv__avx512_1x8c16)                                                              \
+    X(f32_nhwc_dwconv__avx512_8c16)                                                              \
     X(f32_nhwc_dwconv_k3s1__avx512_7c16)                                                         \
     X(f32_nhwc_dwconv_k3s2__avx512_4c16)                                                         \
     X(f32_nhwc_dwconv_k5s1__avx512_4c16)                                                         \
@@ -36,7 +36,7 @@
 #define DWB_KERNELS_ARCH(X)                                                                        \
     X(f32_nhwc_conv__neon_6x16)                                                                    \
     X(f32_nhwc_pwconv__neon_6x16)                                                                  \
-    X(f32_nhwc_dwconv__neon_1x8c4)                                                                 \
+    X(f32_nhwc_dwconv__neon_8c4)                                                                 \
     X(f32_nhwc_dwconv_k3s1__neon_7c4)                                                            \
     X(f32_nhwc_dwconv_k3s2__neon_4c4)                                                            \
     X(f32_nhwc_dwconv_k5s1__neon_4c4)                                                            \

@@ -79,14 +79,14 @@ uint32_t dwb_separable_block_rows(const struct dwb_separable *separable)
     const bool stay = weights_stay(separable);
     const int64_t strip = dwb_depthwise_strip_rows(separable->depthwise_kernel->depthwise_tiles,
                                                    &separable->depthwise);
-    const int64_t n_strips = (stay ? BLOCK_BYTES : BLOCK_BYTES_STREAM) / row / strip;
-    const int64_t rows_max = dwb_max_i64(n_strips, 1) * strip;
+    const int64_t fit = dwb_max_i64((stay ? BLOCK_BYTES : BLOCK_BYTES_STREAM) / row, 1);
+    const int64_t unit = fit < strip ? 1 : strip, rows_max = fit / unit * unit;
     const int64_t n_blocks = (n_rows + rows_max - 1) / rows_max;
     const int64_t each = (n_rows + n_blocks - 1) / n_blocks; /* as even as can be */
 
     if (!stay && (n_blocks - 1) * weight_bytes >= WEIGHTS_DISCOUNT * 2 * n_rows * row)
         return (uint32_t)n_rows;
-    return (uint32_t)dwb_min_i64((each + strip - 1) / strip * strip, n_rows);
+    return (uint32_t)dwb_min_i64((each + unit - 1) / unit * unit, n_rows);
 }
 
 size_t dwb_separable_scratch_bytes(const struct dwb_separable *separable)

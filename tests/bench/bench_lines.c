@@ -1,8 +1,8 @@
 /*
  * What a line costs to store when others meet in its set of the L1 cache: n pixels a distance apart
- * get a line each, then each the next, as the stores of a convolution kernel do that holds n outputs
- * of one vector of channels. The distance is that of the pixels of a map (channels x 4 bytes); one
- * cache line more shows the same without the conflict.
+ * get a line each, then each the next, as the stores of a convolution kernel do that holds n
+ * outputs of one vector of channels. The distance is that of the pixels of a map (channels x 4
+ * bytes); one cache line more shows the same without the conflict.
  *
  *   bench_lines
  *

@@ -229,7 +229,7 @@ START_TEST(test_macs)
 {
     const struct dwb_kernel *const kernels[] = {
         dwb_kernel_by_name("f32_nhwc_conv__portable_4x8"),
-        dwb_kernel_by_name("f32_nhwc_dwconv__portable_1x4c4"),
+        dwb_kernel_by_name("f32_nhwc_dwconv__portable_8c4"),
         dwb_kernel_by_name("f32_nhwc_pwconv__portable_4x8"),
     };
     static const uint32_t sizes[] = {1, 2, 3, 5, 7, 13, 14};
