@@ -168,7 +168,9 @@ static int64_t group_vectors(const struct dwb_depthwise_family *family, const st
     const uint32_t k = conv->kernel_size, lanes = family->lanes;
     const uint32_t n_channels = WINDOW_FLOATS / (k * (2 * k + LINE_OUTPUTS - 1));
 
-    if (!family->is_general || n_channels > DWB_DEPTHWISE_CHANNELS_MAX)
+    if (family->n_channels_max)
+        return family->n_channels_max / lanes;
+    if (n_channels > DWB_DEPTHWISE_CHANNELS_MAX)
         return DWB_DEPTHWISE_CHANNELS_MAX / lanes;
     return n_channels > lanes ? n_channels / lanes : 1;
 }

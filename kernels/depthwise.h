@@ -18,6 +18,7 @@
 #define DWB_DEPTHWISE_ROWS_MAX     7
 #define DWB_DEPTHWISE_CHANNELS_MAX 256  /* of a group */
 #define DWB_DEPTHWISE_PARTIAL_MAX  4096 /* sums that a kernel keeps for a group */
+#define DWB_DEPTHWISE_GROUP_FLOATS (41 * DWB_DEPTHWISE_CHANNELS_MAX) /* with weights: 41 KiB */
 
 struct dwb_depthwise_strip {
     const float *input;   /* the tensor, at the group's first channel */
@@ -43,7 +44,7 @@ typedef void dwb_depthwise_fn(const struct dwb_depthwise_strip *strip);
 /* The strip kernels for some shapes: run[rows - 1]. */
 struct dwb_depthwise_family {
     uint32_t lanes;
-    bool is_general;                     /* it goes by lines, whose window has to stay in L1 */
+    uint32_t n_channels_max; /* of a group; 0: it goes by lines, whose window has to stay in L1 */
     uint32_t n_rows_max, n_rows_aliased; /* the latter where rows share sets of the L1 cache */
     dwb_depthwise_fn *run[DWB_DEPTHWISE_ROWS_MAX];
 };
