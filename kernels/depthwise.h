@@ -49,6 +49,18 @@ struct dwb_depthwise_family {
     dwb_depthwise_fn *run[DWB_DEPTHWISE_ROWS_MAX];
 };
 
+/* How many parts of at most `most` n is cut into, and where part i begins. On a map of one pixel a
+ * division takes longer than its multiply-adds. */
+static inline int64_t dwb_depthwise_parts(int64_t n, int64_t most)
+{
+    return n <= most ? 1 : (n + most - 1) / most;
+}
+
+static inline int64_t dwb_depthwise_part(int64_t i, int64_t n, int64_t n_parts)
+{
+    return n_parts == 1 ? i * n : i * n / n_parts;
+}
+
 size_t dwb_depthwise_packed_bytes(const struct dwb_depthwise_family *family,
                                   const struct dwb_conv *conv);
 void dwb_depthwise_pack(const struct dwb_depthwise_family *family, const struct dwb_conv *conv,

@@ -157,7 +157,7 @@ static void depthwise_any_channels(const struct dwb_depthwise_strip *strip,
     const int k = (int)strip->kernel_size, s = (int)strip->stride;
     const bool across = block->n_x < block->n_y; /* lines along the columns */
     const int n = across ? block->n_y : block->n_x, n_lines = across ? block->n_x : block->n_y;
-    const int n_max = n_lanes ? 1 : DEPTHWISE_LINE_MAX, n_parts = (n + n_max - 1) / n_max;
+    const int n_parts = (int)dwb_depthwise_parts(n, n_lanes ? 1 : DEPTHWISE_LINE_MAX);
     const ptrdiff_t step_x = s * strip->pixel, step_y = s * strip->input_row;
     const ptrdiff_t in_step = across ? step_y : step_x, in_line = across ? step_x : step_y;
     const ptrdiff_t out_step = across ? strip->output_row : strip->output_pixel;
@@ -183,7 +183,8 @@ static void depthwise_any_channels(const struct dwb_depthwise_strip *strip,
     };
 
     for (int part = 0; part < n_parts; part++) {
-        const int first = part * n / n_parts, end = (part + 1) * n / n_parts;
+        const int first = (int)dwb_depthwise_part(part, n, n_parts);
+        const int end = (int)dwb_depthwise_part(part + 1, n, n_parts);
         depthwise_line_fn *const *fns = n_lanes             ? masked[0]
                                         : s == 1 && !across ? unit[end - first - 1]
                                                             : any[end - first - 1];
