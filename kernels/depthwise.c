@@ -93,7 +93,8 @@ void dwb_depthwise_pack(const struct dwb_depthwise_family *family, const struct 
     for (size_t m = 0; m < m_count; m += lanes) {
         const size_t start = m + present <= m_count ? m : m_count - present;
         for (size_t i = 0; i < k * k; i++, packed += lanes) {
-            const size_t tap = family->is_general ? i : i % k * k + i / k;
+            /* For strips column by column, as they read them. */
+            const size_t tap = family->n_channels_max ? i % k * k + i / k : i;
             memcpy(packed, weights + tap * m_count + start, present * sizeof(float));
             memset(packed + present, 0, (lanes - present) * sizeof(float));
         }
@@ -163,15 +164,19 @@ static void run_narrow_strip(const struct nest *nest, int64_t y, int64_t n_rows)
         run_part(nest, y, n_rows, inner_end, n_columns - inner_end, 0, m_count);
 }
 
-/* Of a group. A general kernel wants its weights and the window of a line in L1. */
-static int64_t group_vectors(const struct dwb_depthwise_family *family, const struct dwb_conv *conv)
+/* Groups of channels. A general kernel wants its weights and the window of a line in L1. */
+static int64_t count_groups(const struct dwb_depthwise_family *family, const struct dwb_conv *conv,
+                            int64_t n_vectors)
 {
-    const uint32_t k = conv->kernel_size, lanes = family->lanes;
-    const uint32_t n_channels = WINDOW_FLOATS / (k * (2 * k + LINE_OUTPUTS - 1));
+    const int64_t k = conv->kernel_size, lanes = family->lanes, n_channels = n_vectors * lanes;
+    const int64_t n_floats = k * (2 * k + LINE_OUTPUTS - 1);
+    int64_t channels_max = DWB_DEPTHWISE_CHANNELS_MAX;
 
-    if (!family->is_general || n_channels > DWB_DEPTHWISE_CHANNELS_MAX)
-        return DWB_DEPTHWISE_CHANNELS_MAX / lanes;
-    return n_channels > lanes ? n_channels / lanes : 1;
+    if (family->n_channels_max)
+        channels_max = family->n_channels_max;
+    else if (n_channels * n_floats > WINDOW_FLOATS)
+        channels_max = dwb_max_i64(lanes, dwb_min_i64(channels_max, WINDOW_FLOATS / n_floats));
+    return n_channels <= channels_max ? 1 : dwb_depthwise_parts(n_vectors, channels_max / lanes);
 }
 
 int64_t dwb_depthwise_strip_rows(const struct dwb_depthwise_family *family,
@@ -190,10 +195,9 @@ void dwb_depthwise_run_rows(const struct dwb_depthwise_family *family,
     const struct dwb_conv *conv = args->conv;
     const int64_t m_count = conv->in_channels, lanes = family->lanes, n = y_end - y;
     const int64_t rows_max = dwb_depthwise_strip_rows(family, conv);
-    const int64_t n_strips = (n + rows_max - 1) / rows_max;
+    const int64_t n_strips = dwb_depthwise_parts(n, rows_max);
     const int64_t n_vectors = (m_count + lanes - 1) / lanes;
-    const int64_t vectors_max = group_vectors(family, conv);
-    const int64_t n_groups = (n_vectors + vectors_max - 1) / vectors_max;
+    const int64_t n_groups = count_groups(family, conv, n_vectors);
     /* Pixels apart, as separable forms may want them, are no run of floats. */
     const bool narrow = is_narrow(family, conv) && output_pixel == m_count;
     struct nest nest = {
@@ -207,12 +211,14 @@ void dwb_depthwise_run_rows(const struct dwb_depthwise_family *family,
     };
 
     for (int64_t group = 0; group < n_groups; group++) {
-        nest.first_vector = group * n_vectors / n_groups;
+        nest.first_vector = dwb_depthwise_part(group, n_vectors, n_groups);
         nest.channel = nest.first_vector * lanes;
         nest.n_channels =
-            dwb_min_i64((group + 1) * n_vectors / n_groups * lanes, m_count) - nest.channel;
+            dwb_min_i64(dwb_depthwise_part(group + 1, n_vectors, n_groups) * lanes, m_count) -
+            nest.channel;
         for (int64_t i = 0; i < n_strips; i++) {
-            const int64_t first = i * n / n_strips, end = (i + 1) * n / n_strips;
+            const int64_t first = dwb_depthwise_part(i, n, n_strips);
+            const int64_t end = dwb_depthwise_part(i + 1, n, n_strips);
             if (narrow)
                 run_narrow_strip(&nest, y + first, end - first);
             else

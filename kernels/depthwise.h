@@ -18,13 +18,15 @@
 #define DWB_DEPTHWISE_ROWS_MAX     7
 #define DWB_DEPTHWISE_CHANNELS_MAX 256  /* of a group */
 #define DWB_DEPTHWISE_PARTIAL_MAX  4096 /* sums that a kernel keeps for a group */
+#define DWB_DEPTHWISE_GROUP_FLOATS (41 * DWB_DEPTHWISE_CHANNELS_MAX) /* with weights: 41 KiB */
 
 struct dwb_depthwise_strip {
     const float *input;   /* the tensor, at the group's first channel */
     ptrdiff_t origin;     /* floats from there to the window's corner; negative at a border */
     ptrdiff_t input_row;  /* floats between the rows of the input */
     ptrdiff_t pixel;      /* floats between neighbouring pixels of the input */
-    const float *weights; /* [vector of channels][kx][ky][lane], of the group's first */
+    const float *weights; /* [vector of channels][kx][ky][lane] (lines: [ky][kx]), of the
+                           * group's first */
     float *output;        /* of the first row, pixel and channel */
     ptrdiff_t output_row;
     ptrdiff_t output_pixel;       /* floats between neighbouring pixels of the output */
@@ -43,10 +45,22 @@ typedef void dwb_depthwise_fn(const struct dwb_depthwise_strip *strip);
 /* The strip kernels for some shapes: run[rows - 1]. */
 struct dwb_depthwise_family {
     uint32_t lanes;
-    bool is_general;                     /* it goes by lines, whose window has to stay in L1 */
+    uint32_t n_channels_max; /* of a group; 0: it goes by lines, whose window has to stay in L1 */
     uint32_t n_rows_max, n_rows_aliased; /* the latter where rows share sets of the L1 cache */
     dwb_depthwise_fn *run[DWB_DEPTHWISE_ROWS_MAX];
 };
+
+/* How many parts of at most `most` n is cut into, and where part i begins. On a map of one pixel a
+ * division takes longer than its multiply-adds. */
+static inline int64_t dwb_depthwise_parts(int64_t n, int64_t most)
+{
+    return n <= most ? 1 : (n + most - 1) / most;
+}
+
+static inline int64_t dwb_depthwise_part(int64_t i, int64_t n, int64_t n_parts)
+{
+    return n_parts == 1 ? i * n : i * n / n_parts;
+}
 
 size_t dwb_depthwise_packed_bytes(const struct dwb_depthwise_family *family,
                                   const struct dwb_conv *conv);

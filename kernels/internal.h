@@ -20,27 +20,42 @@
 #define DWB_KERNELS_ARCH(X)                                                                        \
     X(f32_nhwc_conv__avx2_6x16)                                                                    \
     X(f32_nhwc_pwconv__avx2_6x16)                                                                  \
-    X(f32_nhwc_dwconv__avx2_8c8)                                                                 \
-    X(f32_nhwc_dwconv_k3s1__avx2_4c8)                                                            \
-    X(f32_nhwc_dwconv_k3s2__avx2_3c8)                                                            \
-    X(f32_nhwc_dwconv_k5s1__avx2_4c8)                                                            \
-    X(f32_nhwc_dwconv_k5s2__avx2_2c8)                                                            \
+    X(f32_nhwc_dwconv__avx2_8c8)                                                                   \
+    X(f32_nhwc_dwconv_k1s1__avx2_4c8)                                                              \
+    X(f32_nhwc_dwconv_k3s1__avx2_4c8)                                                              \
+    X(f32_nhwc_dwconv_k3s2__avx2_3c8)                                                              \
+    X(f32_nhwc_dwconv_k5s1__avx2_4c8)                                                              \
+    X(f32_nhwc_dwconv_k5s2__avx2_2c8)                                                              \
+    X(f32_nhwc_dwconv_k7s1__avx2_4c8)                                                              \
+    X(f32_nhwc_dwconv_k11s1__avx2_2c8)                                                             \
+    X(f32_nhwc_dwconv_k3s3__avx2_3c8)                                                              \
+    X(f32_nhwc_dwconv_k5s3__avx2_2c8)                                                              \
     X(f32_nhwc_conv__avx512_14x32)                                                                 \
     X(f32_nhwc_pwconv__avx512_14x32)                                                               \
-    X(f32_nhwc_dwconv__avx512_8c16)                                                              \
-    X(f32_nhwc_dwconv_k3s1__avx512_7c16)                                                         \
-    X(f32_nhwc_dwconv_k3s2__avx512_4c16)                                                         \
-    X(f32_nhwc_dwconv_k5s1__avx512_4c16)                                                         \
-    X(f32_nhwc_dwconv_k5s2__avx512_3c16)
+    X(f32_nhwc_dwconv__avx512_8c16)                                                                \
+    X(f32_nhwc_dwconv_k1s1__avx512_4c16)                                                           \
+    X(f32_nhwc_dwconv_k3s1__avx512_7c16)                                                           \
+    X(f32_nhwc_dwconv_k3s2__avx512_4c16)                                                           \
+    X(f32_nhwc_dwconv_k5s1__avx512_4c16)                                                           \
+    X(f32_nhwc_dwconv_k5s2__avx512_3c16)                                                           \
+    X(f32_nhwc_dwconv_k7s1__avx512_4c16)                                                           \
+    X(f32_nhwc_dwconv_k11s1__avx512_2c16)                                                          \
+    X(f32_nhwc_dwconv_k3s3__avx512_3c16)                                                           \
+    X(f32_nhwc_dwconv_k5s3__avx512_2c16)
 #elif defined(__aarch64__)
 #define DWB_KERNELS_ARCH(X)                                                                        \
     X(f32_nhwc_conv__neon_6x16)                                                                    \
     X(f32_nhwc_pwconv__neon_6x16)                                                                  \
-    X(f32_nhwc_dwconv__neon_8c4)                                                                 \
-    X(f32_nhwc_dwconv_k3s1__neon_7c4)                                                            \
-    X(f32_nhwc_dwconv_k3s2__neon_4c4)                                                            \
-    X(f32_nhwc_dwconv_k5s1__neon_4c4)                                                            \
-    X(f32_nhwc_dwconv_k5s2__neon_3c4)
+    X(f32_nhwc_dwconv__neon_8c4)                                                                   \
+    X(f32_nhwc_dwconv_k1s1__neon_4c4)                                                              \
+    X(f32_nhwc_dwconv_k3s1__neon_7c4)                                                              \
+    X(f32_nhwc_dwconv_k3s2__neon_4c4)                                                              \
+    X(f32_nhwc_dwconv_k5s1__neon_4c4)                                                              \
+    X(f32_nhwc_dwconv_k5s2__neon_3c4)                                                              \
+    X(f32_nhwc_dwconv_k7s1__neon_4c4)                                                              \
+    X(f32_nhwc_dwconv_k11s1__neon_2c4)                                                             \
+    X(f32_nhwc_dwconv_k3s3__neon_3c4)                                                              \
+    X(f32_nhwc_dwconv_k5s3__neon_2c4)
 #else
 #define DWB_KERNELS_ARCH(X)
 #endif

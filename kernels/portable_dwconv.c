@@ -6,6 +6,6 @@
 #include "kernels/portable_vec.h"
 
 #include "kernels/internal.h"
-#include "kernels/depthwise_template.h"
+#include "kernels/depthwise_line_template.h"
 
 DEPTHWISE_ANY(f32_nhwc_dwconv__portable_8c4, DWB_ISA_PORTABLE, 0, DWB_PRIORITY_PORTABLE);

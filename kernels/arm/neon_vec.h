@@ -16,6 +16,8 @@ typedef float bcast;
 
 #define VL 4
 
+#define DEPTHWISE_BASE_ROWS 1 /* a load moves its pointer on by itself */
+
 static inline vec vec_zero(void)
 {
     return vdupq_n_f32(0);
