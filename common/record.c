@@ -150,7 +150,7 @@ static json_t *readings_to_json(const struct dwb_record *record)
 json_t *dwb_record_to_json(const struct dwb_record *record)
 {
     /* "o" steals each new reference and fails the whole pack when one of them is NULL. */
-    return json_pack(
+    json_t *object = json_pack(
         "{s:s, s:s, s:o, s:I, s:I, s:o, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "type",
         "replicate", "schema", DWB_RECORD_SCHEMA, "layer", dwb_layer_to_json(&record->layer),
         "replicate", (json_int_t)record->replicate, "cpu", (json_int_t)record->cpu, "seed",
@@ -159,6 +159,13 @@ json_t *dwb_record_to_json(const struct dwb_record *record)
         subjects_to_json(record), "samples", samples_to_json(record), "counters",
         counters_to_json(record), "readings", readings_to_json(record), "environment",
         record->environment ? json_incref(record->environment) : json_object());
+
+    if (object && record->simulation &&
+        json_object_set_new(object, "simulation", dwb_simulation_to_json(record->simulation)) < 0) {
+        json_decref(object);
+        return NULL;
+    }
+    return object;
 }
 
 /* Copies a JSON string that fits, NUL included, and holds no control character. */
@@ -367,20 +374,30 @@ static int take_samples_and_readings(const json_t *samples, const json_t *readin
     return r;
 }
 
+/* The member is only there when it was asked for. */
+static int take_simulation(const json_t *simulation, struct dwb_record *record)
+{
+    return simulation
+               ? dwb_simulation_from_json(simulation, record->n_subjects, &record->simulation)
+               : 0;
+}
+
 int dwb_record_from_json(const json_t *object, struct dwb_record **ret_record)
 {
     DWB_CLEANUP(dwb_record_freep) struct dwb_record *record = NULL;
     json_t *type, *schema, *layer, *replicate, *cpu, *seed, *cache, *elapsed, *kernel;
-    json_t *subjects, *samples, *counters, *readings, *environment;
+    json_t *subjects, *samples, *counters, *readings, *environment, *simulation = NULL;
     int r;
 
     /* json_unpack does not write to what it reads, but its parameter is not const. */
     if (json_unpack_ex((json_t *)(uintptr_t)object, NULL, JSON_STRICT,
-                       "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+                       "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
+                       "s?o}",
                        "type", &type, "schema", &schema, "layer", &layer, "replicate", &replicate,
                        "cpu", &cpu, "seed", &seed, "cache", &cache, "elapsed_ns", &elapsed,
                        "kernel_ns", &kernel, "subjects", &subjects, "samples", &samples, "counters",
-                       &counters, "readings", &readings, "environment", &environment) < 0)
+                       &counters, "readings", &readings, "environment", &environment, "simulation",
+                       &simulation) < 0)
         return -EINVAL;
     if (!json_is_string(type) || strcmp(json_string_value(type), "replicate") != 0 ||
         !json_is_string(schema) || strcmp(json_string_value(schema), DWB_RECORD_SCHEMA) != 0 ||
@@ -400,6 +417,8 @@ int dwb_record_from_json(const json_t *object, struct dwb_record **ret_record)
     r = take_subjects_and_counters(subjects, counters, record);
     if (r == 0)
         r = take_samples_and_readings(samples, readings, record);
+    if (r == 0)
+        r = take_simulation(simulation, record);
     if (r < 0)
         return r;
     record->environment = json_incref(environment);
@@ -416,5 +435,6 @@ void dwb_record_free(struct dwb_record *record)
     free(record->counters);
     free(record->readings);
     json_decref(record->environment);
+    dwb_simulation_free(record->simulation);
     free(record);
 }

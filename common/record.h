@@ -11,6 +11,7 @@
  */
 
 #include "common/layer.h"
+#include "common/simulation.h"
 #include "common/spec.h"
 
 #include <jansson.h>
@@ -105,7 +106,8 @@ struct dwb_record {
     size_t n_counters;
     struct dwb_reading *readings;
     size_t n_readings;
-    json_t *environment; /* object; unreadable members are null */
+    json_t *environment;               /* object; unreadable members are null */
+    struct dwb_simulation *simulation; /* NULL = was not asked for in this replicate */
 };
 
 const char *dwb_operation_name(enum dwb_operation operation);
