@@ -540,6 +540,78 @@ START_TEST(test_fused)
 }
 END_TEST
 
+/* Two operations of a process: one counted, one with its reason. Freed with the record. */
+static struct dwb_simulation *simulation_of(uint64_t standard, const char *separable_reason)
+{
+    struct dwb_simulation *simulation = calloc(1, sizeof *simulation);
+    struct dwb_simulated *items = calloc(2, sizeof *items);
+
+    ck_assert(simulation && items);
+    snprintf(simulation->tool, sizeof simulation->tool, "valgrind-3.19.0, callgrind");
+    snprintf(simulation->origin, sizeof simulation->origin, "sysfs");
+    ck_assert_int_eq(
+        dwb_geometry_parse("32768,8,64/49152,12,64/33554432,16,64", &simulation->geometry), 0);
+    items[0] = (struct dwb_simulated){.subject = SYNTHETIC_STANDARD,
+                                      .counted = true,
+                                      .kernel = "std__avx2",
+                                      .isa = "avx2",
+                                      .counts = {standard, 30, 0, 5, 0}};
+    items[1] = (struct dwb_simulated){.subject = SYNTHETIC_SEPARABLE,
+                                      .counted = !separable_reason,
+                                      .kernel = "sep__avx2",
+                                      .isa = "avx2",
+                                      .counts = {120, 12, 0, 3, 0}};
+    if (separable_reason)
+        snprintf(items[1].reason, sizeof items[1].reason, "%s", separable_reason);
+    simulation->items = items;
+    simulation->n = 2;
+    return simulation;
+}
+
+/* Apart from the counters, and only where it was asked for. */
+START_TEST(test_simulation)
+{
+    struct synthetic s = synthetic_quiet();
+    struct job job = make_job(&s, N);
+    json_t *document = build(&job, "not_simulated"), *entry = at(document, "results.0");
+
+    ck_assert_ptr_null(json_object_get(entry, "simulation"));
+    ck_assert_ptr_null(json_object_get(at(entry, "operations.standard"), "simulated"));
+    json_decref(document);
+
+    job.spec->options.simulate = true;
+    document = build(&job, "simulation_lost");
+    entry = at(document, "results.0");
+    ck_assert_str_eq(text(entry, "simulation.reason"), "no replicate was simulated");
+    ck_assert(is_null(entry, "operations.standard.simulated.counters.instructions.value"));
+    json_decref(document);
+
+    job.records[3]->simulation = simulation_of(1000, NULL);
+    document = build(&job, "simulated");
+    entry = at(document, "results.0");
+    ck_near(number(entry, "simulation.ratio.instructions.value"), 0.12, 1e-12);
+    ck_assert_str_eq(text(entry, "simulation.ratio.instructions.source"), "simulated");
+    ck_near(number(entry, "simulation.theory"), number(entry, "theory.ratio"), 1e-12);
+    ck_assert(is_null(entry, "simulation.ratio.ll_misses.value")); /* 0 of both sides */
+    ck_near(number(entry, "simulation.geometry.D1.ways"), 12, 1e-12);
+    ck_near(number(entry, "operations.standard.simulated.counters.instructions.value"), 1000,
+            1e-12);
+    ck_assert_str_eq(text(entry, "operations.standard.simulated.kernel"), "std__avx2");
+    ck_assert_str_eq(text(entry, "operations.depthwise.simulated.reason"),
+                     "no replicate was simulated");
+    ck_assert(is_null(entry, "operations.standard.counters.instructions.value"));
+    json_decref(document);
+
+    dwb_simulation_free(job.records[3]->simulation);
+    job.records[3]->simulation = simulation_of(1000, "valgrind was killed by SIGILL");
+    document = build(&job, "simulated_in_part");
+    ck_assert_str_eq(text(document, "results.0.simulation.ratio.instructions.reason"),
+                     "valgrind was killed by SIGILL");
+    json_decref(document);
+    free_job(&job);
+}
+END_TEST
+
 START_TEST(test_environment)
 {
     struct synthetic s = synthetic_quiet();
@@ -587,6 +659,7 @@ int main(int argc, char **argv)
     tcase_add_test(tcase, test_deterministic);
     tcase_add_test(tcase, test_suite);
     tcase_add_test(tcase, test_fused);
+    tcase_add_test(tcase, test_simulation);
     tcase_add_test(tcase, test_environment);
     suite_add_tcase(suite, tcase);
 
