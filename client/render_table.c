@@ -376,6 +376,7 @@ int dwb_render_table(const struct dwb_report *report, const struct dwb_terminal 
             dwb_table_width(view.table, gap) <= terminal->columns) {
             if (r == 0) {
                 dwb_table_print(view.table, terminal, gap, out);
+                r = dwb_render_simulated(report, terminal, out);
                 dwb_render_footer(report, terminal, out);
             }
             dwb_table_free(view.table);

@@ -11,6 +11,12 @@
 static const char *const operation_names[DWB_REPORT_N_OPERATIONS] = {"standard", "depthwise",
                                                                      "pointwise", "separable"};
 
+const char *const dwb_report_simulated_names[DWB_REPORT_N_SIMULATED] = {
+    [DWB_REPORT_SIMULATED_INSTRUCTIONS] = "instructions",
+    [DWB_REPORT_SIMULATED_L1D_MISSES] = "l1d_misses",
+    [DWB_REPORT_SIMULATED_LL_MISSES] = "ll_misses",
+};
+
 /* NAN for null, for what is not a number and for what is not there. */
 static double number(const json_t *object, const char *key)
 {
@@ -55,6 +61,26 @@ static void read_bound(const json_t *object, struct dwb_report_bound *bound)
     bound->flops_per_byte = number(object, "flops_per_byte");
     bound->attained_gbps = number(object, "attained_gbps");
     bound->percent = number(object, "percent");
+}
+
+static void read_simulated(const json_t *entry, struct dwb_report_row *row)
+{
+    const json_t *operations = json_object_get(entry, "operations");
+    const json_t *ratio = json_object_get(json_object_get(entry, "simulation"), "ratio");
+
+    for (size_t k = 0; k < DWB_REPORT_N_SIMULATED; k++) {
+        const char *name = dwb_report_simulated_names[k];
+
+        for (size_t i = 0; i < DWB_REPORT_N_BOUNDS; i++) {
+            const char *operation = i == DWB_REPORT_FUSED ? "separable_fused" : operation_names[i];
+            const json_t *simulated =
+                json_object_get(json_object_get(operations, operation), "simulated");
+
+            row->simulated[i][k] =
+                number(json_object_get(json_object_get(simulated, "counters"), name), "value");
+        }
+        row->simulated_ratio[k] = number(json_object_get(ratio, name), "value");
+    }
 }
 
 static void read_layer(const json_t *layer, struct dwb_report_row *row)
@@ -113,6 +139,7 @@ static void read_row(const json_t *entry, struct dwb_report_row *row)
     row->dropped_share = number(entry, "dropped_share");
     row->peak_gflops = number(json_object_get(entry, "machine"), "peak_gflops");
     row->n_replicates = number(entry, "replicates");
+    read_simulated(entry, row);
     row->outputs_wrong = count(verification, "mismatched") > 0;
 }
 
