@@ -64,6 +64,38 @@ const char *dwb_source_name(enum dwb_source source)
     return (unsigned)source <= DWB_SOURCE_SIMULATED ? source_names[source] : NULL;
 }
 
+static const char *const outcome_names[DWB_N_OUTCOMES] = {
+    [DWB_OUTCOME_COUNTED] = "counted",
+    [DWB_OUTCOME_NO_PMU] = "no_pmu",
+    [DWB_OUTCOME_PARANOID] = "paranoid",
+    [DWB_OUTCOME_SECCOMP] = "seccomp",
+    [DWB_OUTCOME_DENIED] = "denied",
+    [DWB_OUTCOME_NO_SYSCALL] = "no_syscall",
+    [DWB_OUTCOME_NOT_ON_THIS_CPU] = "not_on_this_cpu",
+    [DWB_OUTCOME_COUNTS_NOTHING] = "counts_nothing",
+    [DWB_OUTCOME_FAILS_CALIBRATION] = "fails_calibration",
+    [DWB_OUTCOME_DOES_NOT_FIT] = "does_not_fit",
+    [DWB_OUTCOME_HELD] = "held",
+    [DWB_OUTCOME_BAD_CATALOGUE] = "bad_catalogue",
+    [DWB_OUTCOME_NO_WINDOW] = "no_window",
+    [DWB_OUTCOME_FAILED] = "failed",
+};
+
+const char *dwb_outcome_name(enum dwb_outcome outcome)
+{
+    return (unsigned)outcome < DWB_N_OUTCOMES ? outcome_names[outcome] : NULL;
+}
+
+int dwb_outcome_from_name(const char *name, enum dwb_outcome *ret_outcome)
+{
+    for (size_t i = 0; i < DWB_N_OUTCOMES; i++)
+        if (strcmp(name, outcome_names[i]) == 0) {
+            *ret_outcome = (enum dwb_outcome)i;
+            return 0;
+        }
+    return -EINVAL;
+}
+
 static json_t *seed_to_json(uint64_t seed)
 {
     char text[24];
@@ -121,8 +153,10 @@ static json_t *counters_to_json(const struct dwb_record *record)
     for (size_t i = 0; array && i < record->n_counters; i++) {
         const struct dwb_counter *c = &record->counters[i];
         json_t *item =
-            json_pack("{s:s, s:s, s:s, s:s?, s:s}", "name", c->name, "event", c->event, "unit",
-                      c->unit, "source", dwb_source_name(c->source), "reason", c->reason);
+            json_pack("{s:s, s:s, s:s, s:s?, s:s, s:s, s:o}", "name", c->name, "event", c->event,
+                      "unit", c->unit, "source", dwb_source_name(c->source), "reason", c->reason,
+                      "outcome", dwb_outcome_name(c->outcome), "overhead",
+                      c->has_overhead ? json_integer((json_int_t)c->overhead) : json_null());
         if (json_array_append_new(array, item) < 0) {
             json_decref(array);
             return NULL;
@@ -252,12 +286,27 @@ static int take_subject(json_t *item, struct dwb_subject *subject)
     return 0;
 }
 
+/* Both are younger than the rest: a record of the store may be without them. */
+static int take_outcome(const json_t *outcome, const json_t *overhead, struct dwb_counter *counter)
+{
+    counter->outcome =
+        counter->source == DWB_SOURCE_NONE ? DWB_OUTCOME_FAILED : DWB_OUTCOME_COUNTED;
+    if (outcome &&
+        (!json_is_string(outcome) ||
+         dwb_outcome_from_name(json_string_value(outcome), &counter->outcome) < 0 ||
+         (counter->source == DWB_SOURCE_NONE) == (counter->outcome == DWB_OUTCOME_COUNTED)))
+        return -EINVAL;
+    counter->has_overhead = overhead && !json_is_null(overhead);
+    return counter->has_overhead ? take_count(overhead, 0, INT64_MAX, &counter->overhead) : 0;
+}
+
 static int take_counter(json_t *item, struct dwb_counter *counter)
 {
-    json_t *name, *event, *unit, *source, *reason;
+    json_t *name, *event, *unit, *source, *reason, *outcome = NULL, *overhead = NULL;
 
-    if (json_unpack_ex(item, NULL, JSON_STRICT, "{s:o, s:o, s:o, s:o, s:o}", "name", &name, "event",
-                       &event, "unit", &unit, "source", &source, "reason", &reason) < 0 ||
+    if (json_unpack_ex(item, NULL, JSON_STRICT, "{s:o, s:o, s:o, s:o, s:o, s?o, s?o}", "name",
+                       &name, "event", &event, "unit", &unit, "source", &source, "reason", &reason,
+                       "outcome", &outcome, "overhead", &overhead) < 0 ||
         take_text(name, counter->name, sizeof counter->name) < 0 || counter->name[0] == '\0' ||
         take_text(event, counter->event, sizeof counter->event) < 0 ||
         take_text(unit, counter->unit, sizeof counter->unit) < 0 ||
@@ -265,12 +314,12 @@ static int take_counter(json_t *item, struct dwb_counter *counter)
         return -EINVAL;
     if (json_is_null(source)) {
         counter->source = DWB_SOURCE_NONE;
-        return 0;
+        return take_outcome(outcome, overhead, counter);
     }
     for (unsigned i = DWB_SOURCE_HARDWARE; json_is_string(source) && i <= DWB_SOURCE_SIMULATED; i++)
         if (strcmp(json_string_value(source), source_names[i]) == 0) {
             counter->source = (enum dwb_source)i;
-            return 0;
+            return take_outcome(outcome, overhead, counter);
         }
     return -EINVAL;
 }

@@ -51,6 +51,9 @@ const struct dwb_counter *dwb_counters_list(const struct dwb_counters *counters,
 uint32_t dwb_counters_software(const struct dwb_counters *counters, enum dwb_software which);
 size_t dwb_counters_n_groups(const struct dwb_counters *counters);
 
+/* What opening and reading an empty window takes; 0 without a group. */
+uint64_t dwb_counters_window_ns(const struct dwb_counters *counters);
+
 /* Counts group i (< n_groups) from start to stop. stop gives at most `max` values, and none when
  * the window had to be refused. */
 void dwb_counters_start(struct dwb_counters *counters, size_t group);

@@ -74,10 +74,13 @@ static json_t *counters_of(uint32_t cpu, enum dwb_isa isa)
     }
     list = dwb_counters_list(counters, &n);
     for (size_t i = 0; i < n; i++)
-        json_array_append_new(array,
-                              json_pack("{s:s, s:s, s:s, s:s?, s:s}", "name", list[i].name, "event",
-                                        list[i].event, "unit", list[i].unit, "source",
-                                        dwb_source_name(list[i].source), "reason", list[i].reason));
+        json_array_append_new(
+            array, json_pack("{s:s, s:s, s:s, s:s?, s:s, s:s, s:o}", "name", list[i].name, "event",
+                             list[i].event, "unit", list[i].unit, "source",
+                             dwb_source_name(list[i].source), "reason", list[i].reason, "outcome",
+                             dwb_outcome_name(list[i].outcome), "overhead",
+                             list[i].has_overhead ? json_integer((json_int_t)list[i].overhead)
+                                                  : json_null()));
     return array;
 }
 

@@ -132,6 +132,9 @@ static int run_bench(const struct dwb_request *request, uint64_t fp_control,
         .cpu = record->cpu,
     };
     r = dwb_counters_new(&config, &counters);
+    if (r == 0 && dwb_counters_n_groups(counters) > 0)
+        json_object_set_new(record->environment, "counter_window_ns",
+                            json_integer((json_int_t)dwb_counters_window_ns(counters)));
     if (r == 0)
         r = measure(request, bench, counters, hooks, record);
     if (r == 0)

@@ -178,7 +178,8 @@ static int run_child(struct child *child, void (*tick)(void *userdata), void *us
 static int find_valgrind(char *path, size_t size)
 {
     const char *directories = getenv("PATH");
-    dwb_cleanup_free char *copy = strdup(directories ? directories : "/usr/local/bin:/usr/bin:/bin");
+    dwb_cleanup_free char *copy =
+        strdup(directories ? directories : "/usr/local/bin:/usr/bin:/bin");
     char *save = NULL;
 
     for (char *at = copy ? strtok_r(copy, ":", &save) : NULL; at; at = strtok_r(NULL, ":", &save))
@@ -258,11 +259,10 @@ int dwb_simulate_geometry(const struct dwb_caches *caches, struct dwb_geometry *
 }
 
 int dwb_simulate_prepare(const struct dwb_request *request, uint32_t cpu,
-                         char error[DWB_SIMULATE_ERROR_MAX],
-                         struct dwb_simulation **ret_simulation)
+                         char error[DWB_SIMULATE_ERROR_MAX], struct dwb_simulation **ret_simulation)
 {
-    DWB_CLEANUP(dwb_simulation_freep) struct dwb_simulation *simulation =
-        calloc(1, sizeof *simulation);
+    DWB_CLEANUP(dwb_simulation_freep)
+    struct dwb_simulation *simulation = calloc(1, sizeof *simulation);
     struct dwb_caches caches;
     bool exact;
     int r;
@@ -310,7 +310,8 @@ static char *make_request(const struct dwb_request *request, const struct dwb_su
     snprintf(backends, sizeof backends, "%s%s%s", dwb_backend_name(0), is_native ? "" : ",",
              is_native ? "" : subject->backend);
     snprintf(layer.name, sizeof layer.name, "layer");
-    object = json_pack("{s:o, s:s, s:s, s:s, s:I}", "layer", dwb_layer_to_json(&layer), "isa", dwb_isa_name(simulated_isa(request->isa)), "cache",
+    object = json_pack("{s:o, s:s, s:s, s:s, s:I}", "layer", dwb_layer_to_json(&layer), "isa",
+                       dwb_isa_name(simulated_isa(request->isa)), "cache",
                        dwb_cache_mode_name(request->cache), "backends", backends, "seed",
                        (json_int_t)(request->seed & INT64_MAX));
     text = object ? json_dumps(object, JSON_COMPACT) : NULL;
@@ -347,8 +348,8 @@ int dwb_simulate_parse(const char *text, uint64_t counts[DWB_N_SIMULATED])
             break;
         if (sscanf(totals, " %llu%n", &value, &n) == 1) /* zeros at the end are left out */
             totals += n;
-        while (k < sizeof table / sizeof *table && (strlen(table[k].event) != length ||
-                                                    strncmp(table[k].event, events, length) != 0))
+        while (k < sizeof table / sizeof *table &&
+               (strlen(table[k].event) != length || strncmp(table[k].event, events, length) != 0))
             k++;
         if (k < sizeof table / sizeof *table) {
             sums[table[k].count] += value;
@@ -415,11 +416,21 @@ static void simulate(const struct dwb_request *request, struct step *step,
                      const struct dwb_geometry *geometry, struct dwb_simulated *item)
 {
     char valgrind[4096], own[4096] = "", caches[3][64], call[64], error[DWB_SIMULATE_ERROR_MAX];
-    char *const arguments[] = {
-        valgrind, (char *)"-q", (char *)"--tool=callgrind", (char *)"--vgdb=no",
-        (char *)"--cache-sim=yes", (char *)"--instr-atstart=no", (char *)"--collect-atstart=no",
-        (char *)"--callgrind-out-file=/proc/self/fd/3", caches[0], caches[1], caches[2], own,
-        (char *)"--simulated-call", call, NULL};
+    char *const arguments[] = {valgrind,
+                               (char *)"-q",
+                               (char *)"--tool=callgrind",
+                               (char *)"--vgdb=no",
+                               (char *)"--cache-sim=yes",
+                               (char *)"--instr-atstart=no",
+                               (char *)"--collect-atstart=no",
+                               (char *)"--callgrind-out-file=/proc/self/fd/3",
+                               caches[0],
+                               caches[1],
+                               caches[2],
+                               own,
+                               (char *)"--simulated-call",
+                               call,
+                               NULL};
     struct child child = {.program = valgrind, .arguments = arguments, .streams = {-1, -1, -1, -1}};
     dwb_cleanup_free char *text = make_request(request, step->at.subject), *counts = NULL;
     int r = text ? open_streams(&child, text) : -ENOMEM;

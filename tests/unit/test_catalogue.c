@@ -115,7 +115,7 @@ static int check_pmu(const char *directory, const char *pmu)
         for (size_t k = 0; k < catalogue->counters[i].n_events; k++) {
             struct perf_event_attr attr;
             const char *event = catalogue->counters[i].events[k].name;
-            int r = dwb_pmu_encode(pmu, event, 0, &attr, error, sizeof error);
+            int r = dwb_pmu_encode("", pmu, event, 0, &attr, error, sizeof error);
 
             ck_assert_msg(r == 0, "%s: %s::%s: %s", path, pmu, event, error);
             ck_assert(attr.exclude_kernel && attr.exclude_hv && !attr.exclude_user);
