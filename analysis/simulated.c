@@ -55,7 +55,9 @@ json_t *dwb_simulated_to_json(const struct dwb_figures *figures, enum dwb_operat
     }
     return json_pack("{s:s?, s:s?, s:o, s:s}", "kernel", counted ? item->kernel : NULL, "isa",
                      counted && item->isa[0] ? item->isa : NULL, "counters", counters, "reason",
-                     counted ? "" : item ? item->reason : nothing);
+                     counted ? ""
+                     : item  ? item->reason
+                             : nothing);
 }
 
 static json_t *shape_to_json(const struct dwb_cache_shape *shape)

@@ -41,9 +41,9 @@ static int add_ratio(struct dwb_table *table, enum dwb_style style, double value
 
 static int add_header(struct dwb_table *table)
 {
-    static const char *const names[N_COLUMNS] = {
-        "layer", "simulated", "standard", "depthwise", "pointwise", "separable", "fused", "ratio",
-        "theory"};
+    static const char *const names[N_COLUMNS] = {"layer",     "simulated", "standard",
+                                                 "depthwise", "pointwise", "separable",
+                                                 "fused",     "ratio",     "theory"};
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < N_COLUMNS; i++)

@@ -6,6 +6,7 @@
 
 #include "client/cli.h"
 #include "client/doctor.h"
+#include "common/record.h"
 #include "client/progress.h"
 #include "client/render.h"
 #include "client/report.h"
@@ -577,6 +578,32 @@ START_TEST(test_doctor)
 }
 END_TEST
 
+/* Each outcome that is no success has a remedy of its own, but for the one that may be anything. */
+START_TEST(test_doctor_remedies)
+{
+    for (unsigned k = DWB_OUTCOME_COUNTED; k < DWB_N_OUTCOMES; k++) {
+        bool counts = k == DWB_OUTCOME_COUNTED, found = false;
+        json_t *info = json_pack("{s:{s:s}, s:{s:{}}, s:[{s:s, s:s?, s:s, s:s}]}", "loop",
+                                 "backend", "epoll", "machine", "environment", "counters", "name",
+                                 "cycles", "source", counts ? "hardware" : NULL, "reason",
+                                 "because", "outcome", dwb_outcome_name((enum dwb_outcome)k));
+        static struct dwb_findings findings;
+
+        ck_assert_ptr_nonnull(info);
+        findings.n = 0;
+        dwb_doctor_examine(info, &findings);
+        for (size_t i = 0; i < findings.n; i++) {
+            if (!has(findings.items[i].text, "not counted: cycles: because"))
+                continue;
+            found = true;
+            ck_assert_int_eq(findings.items[i].fix[0] == '\0', k == DWB_OUTCOME_FAILED);
+        }
+        ck_assert_int_eq(found, !counts);
+        json_decref(info);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("render");
@@ -598,6 +625,7 @@ int main(void)
     tcase_add_test(tcase, test_csv);
     tcase_add_test(tcase, test_fused);
     tcase_add_test(tcase, test_simulated);
+    tcase_add_test(tcase, test_doctor_remedies);
     tcase_add_test(tcase, test_csv_field);
     tcase_add_test(tcase, test_json);
     tcase_add_test(tcase, test_wrap);

@@ -61,9 +61,11 @@ static struct dwb_simulated items[] = {
 
 static json_t *sample(void)
 {
-    struct dwb_simulation simulation = {
-        .tool = "valgrind-3.19.0, callgrind", .note = "a note", .origin = "sysfs", .items = items,
-        .n = 2};
+    struct dwb_simulation simulation = {.tool = "valgrind-3.19.0, callgrind",
+                                        .note = "a note",
+                                        .origin = "sysfs",
+                                        .items = items,
+                                        .n = 2};
 
     ck_assert_int_eq(dwb_geometry_parse(GEOMETRY, &simulation.geometry), 0);
     return dwb_simulation_to_json(&simulation);
@@ -193,7 +195,7 @@ static const char *const bad_outputs[] = {
     "",
     "\nevents: Ir Dr Dw I1mr D1mr D1mw ILmr DLmr DLmw\n",
     "\ntotals: 1\n",
-    "\nevents: Ir\n\ntotals: 1000\n", /* no cache was simulated */
+    "\nevents: Ir\n\ntotals: 1000\n",                                  /* no cache was simulated */
     "\nevents: Ir Dr Dw I1mr D1mr D1mw ILmr DLmr DLmw\n\ntotals: 0\n", /* nothing was collected */
     "\nevents: Ir Dr Dw I1mr D1mr D1mw ILmr DLmr DLmw\n\ntotals: \n",
 };
