@@ -83,6 +83,21 @@ static void csv_simulated(FILE *out, const struct dwb_report_row *row)
     }
 }
 
+static void csv_counters(FILE *out, const struct dwb_report_row *row)
+{
+    for (size_t i = 0; i < DWB_REPORT_N_BOUNDS; i++)
+        for (size_t k = 0; k < DWB_REPORT_N_COUNTERS; k++) {
+            fputc(',', out);
+            if (isfinite(row->counters[i][k]))
+                fprintf(out, "%.9g", row->counters[i][k]);
+        }
+    for (size_t k = 0; k < DWB_REPORT_N_COUNTERS; k++) {
+        fputc(',', out);
+        if (isfinite(row->counter_ratio[k]))
+            fprintf(out, "%.9g", row->counter_ratio[k]);
+    }
+}
+
 static void csv_row(FILE *out, const char *job, const struct dwb_report_row *row)
 {
     csv_text(out, job);
@@ -117,6 +132,7 @@ static void csv_row(FILE *out, const char *job, const struct dwb_report_row *row
     for (size_t k = 0; k < DWB_REPORT_N_BOUNDS; k++)
         csv_bound(out, &row->bounds[k], k + 1 == DWB_REPORT_N_BOUNDS);
     csv_simulated(out, row);
+    csv_counters(out, row);
     fputs("\r\n", out);
 }
 
@@ -144,6 +160,11 @@ int dwb_render_csv(const struct dwb_report *report, FILE *out)
     for (size_t i = 0; i < DWB_REPORT_N_SIMULATED; i++)
         fprintf(out, ",ratio_simulated_%s", dwb_report_simulated_names[i]);
     fputs(",simulated_I1_bytes,simulated_D1_bytes,simulated_LL_bytes", out);
+    for (size_t k = 0; k < DWB_REPORT_N_BOUNDS; k++)
+        for (size_t i = 0; i < DWB_REPORT_N_COUNTERS; i++)
+            fprintf(out, ",%s_%s", bounded[k], dwb_report_counter_names[i]);
+    for (size_t i = 0; i < DWB_REPORT_N_COUNTERS; i++)
+        fprintf(out, ",ratio_%s", dwb_report_counter_names[i]);
     fputs("\r\n", out);
     for (size_t i = 0; i < report->n_rows; i++)
         csv_row(out, id, &report->rows[i]);

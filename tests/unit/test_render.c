@@ -285,7 +285,7 @@ START_TEST(test_odd_entries)
 }
 END_TEST
 
-#define CSV_FIELDS_MAX 96
+#define CSV_FIELDS_MAX 128
 
 /* RFC 4180 as a reader sees it: same number of fields everywhere, quotes undone. */
 static size_t csv_fields(const char **at, char fields[CSV_FIELDS_MAX][512])
@@ -331,7 +331,9 @@ START_TEST(test_csv)
     ck_assert_str_eq(header[62], "separable_fused_held_by");
     ck_assert_str_eq(header[63], "standard_simulated_instructions");
     ck_assert_str_eq(header[78], "ratio_simulated_instructions");
-    ck_assert_str_eq(header[n - 1], "simulated_LL_bytes");
+    ck_assert_str_eq(header[83], "simulated_LL_bytes");
+    ck_assert_str_eq(header[84], "standard_cycles");
+    ck_assert_str_eq(header[n - 1], "ratio_llc_misses");
     while (strcmp(header[ratio], "ratio") != 0)
         ck_assert_uint_lt(++ratio, n);
     ck_assert_uint_eq(csv_fields(&at, row), n);
@@ -448,7 +450,47 @@ START_TEST(test_simulated)
     ck_assert_str_eq(row[64], "5274");
     ck_assert_str_eq(row[65], ""); /* not counted: empty */
     ck_assert_str_eq(row[78], "0.1232");
-    ck_assert_str_eq(row[n - 2], "49152");
+    ck_assert_str_eq(row[82], "49152");
+}
+END_TEST
+
+/* Hardware counters: a line under the row where there are any, and columns. */
+START_TEST(test_counted)
+{
+    dwb_cleanup_free char *without = render("layer", DWB_FORMAT_TABLE, 120, false);
+    json_t *document = load("layer");
+    json_t *entry = json_array_get(json_object_get(document, "results"), 0);
+    json_t *standard = json_object_get(json_object_get(entry, "operations"), "standard");
+    struct dwb_terminal terminal = {.columns = 200, .utf8 = true};
+    dwb_cleanup_free char *table = NULL, *csv = NULL;
+    static char header[CSV_FIELDS_MAX][512], row[CSV_FIELDS_MAX][512];
+    const char *at;
+    size_t n, size;
+
+    ck_assert(!has(without, "counted, separable"));
+    json_object_set_new(standard, "counters",
+                        json_pack("{s:{s:f}, s:{s:f}, s:{s:f}}", "instructions", "value",
+                                  134582513.0, "ipc", "value", 3.456, "flops_over_analytic",
+                                  "value", 1.0004));
+    json_object_set_new(json_object_get(entry, "ratio"), "instructions",
+                        json_pack("{s:f}", "value", 0.134));
+    DWB_CLEANUP(dwb_report_freep) struct dwb_report *report = report_of(document);
+    FILE *out = open_memstream(&table, &size);
+    ck_assert_int_eq(dwb_render(report, DWB_FORMAT_TABLE, &terminal, out), 0);
+    fclose(out);
+    ck_assert(has(table, "counted, separable / standard: instructions 0.1340 (theory "));
+    ck_assert(has(table, "IPC std 3.46"));
+    ck_assert(has(table, "FLOPs counted / executed: 1.0004"));
+
+    out = open_memstream(&csv, &size);
+    ck_assert_int_eq(dwb_render(report, DWB_FORMAT_CSV, &terminal, out), 0);
+    fclose(out);
+    at = csv;
+    n = csv_fields(&at, header);
+    ck_assert_uint_eq(csv_fields(&at, row), n);
+    ck_assert_str_eq(row[84], ""); /* cycles were not counted */
+    ck_assert_str_eq(row[85], "134582513");
+    ck_assert_str_eq(row[n - 4], "0.134");
 }
 END_TEST
 
@@ -625,6 +667,7 @@ int main(void)
     tcase_add_test(tcase, test_csv);
     tcase_add_test(tcase, test_fused);
     tcase_add_test(tcase, test_simulated);
+    tcase_add_test(tcase, test_counted);
     tcase_add_test(tcase, test_doctor_remedies);
     tcase_add_test(tcase, test_csv_field);
     tcase_add_test(tcase, test_json);

@@ -198,6 +198,66 @@ START_TEST(test_counters)
 }
 END_TEST
 
+/* Cycles become FLOPs, 2 % more than the shape has, and instructions misses of the last level. */
+static void recount(struct dwb_record *record)
+{
+    snprintf(record->counters[0].name, sizeof record->counters[0].name, "flops");
+    snprintf(record->counters[1].name, sizeof record->counters[1].name, "llc_misses");
+    snprintf(record->counters[2].name, sizeof record->counters[2].name, "cycles");
+    record->counters[0].has_overhead = true;
+    record->counters[0].overhead = 30 + record->replicate;
+    for (size_t i = 0; i < record->n_readings; i++) {
+        struct dwb_reading *reading = &record->readings[i];
+
+        if (reading->counter == 0)
+            reading->value =
+                reading->n_calls * record->subjects[reading->subject].macs_executed * 2 * 102 / 100;
+    }
+}
+
+/* What is derived from a counter and the shape, and what stands beside it. */
+START_TEST(test_counters_against_the_shape)
+{
+    struct synthetic s = synthetic_quiet();
+
+    s.counted = true;
+    struct job job = make_job(&s, N);
+    for (size_t i = 0; i < N; i++)
+        recount(job.records[i]);
+    json_t *document = build(&job, "no_line"), *entry = at(document, "results.0");
+    ck_assert(is_null(entry, "operations.standard.counters.llc_bytes_per_mac.value"));
+    ck_assert_str_eq(text(entry, "operations.standard.counters.llc_bytes_per_mac.reason"),
+                     "the size of a cache line is not known");
+    json_decref(document);
+
+    for (size_t i = 0; i < N; i++)
+        json_object_set_new(at(job.records[i]->environment, "caches.0"), "line_bytes",
+                            json_integer(64));
+    document = build(&job, "against_the_shape");
+    entry = at(document, "results.0");
+    double macs = number(entry, "operations.standard.macs_executed");
+    ck_near(number(entry, "operations.standard.counters.llc_bytes_per_mac.value"),
+            6 * 8e6 * 64 / macs, 1e-12);
+    ck_near(number(entry, "operations.standard.counters.llc_bytes_per_mac.median"),
+            6 * 8e6 * 64 / macs, 1e-12);
+    ck_assert_str_eq(text(entry, "operations.standard.counters.llc_bytes_per_mac.source"),
+                     "derived");
+    ck_assert_str_eq(text(entry, "operations.standard.counters.l1d_bytes_per_mac.reason"),
+                     "l1d_misses: not asked for");
+    ck_near(number(entry, "operations.separable.counters.flops_over_analytic.value"), 1.02, 1e-6);
+    ck_assert(is_null(entry, "operations.standard.counters.flops_per_cycle.value"));
+    ck_assert_double_eq(number(entry, "operations.standard.counters.flops.overhead"), 30);
+    ck_assert_str_eq(text(entry, "operations.standard.counters.flops.outcome"), "counted");
+    ck_assert_str_eq(text(entry, "operations.standard.counters.cycles.outcome"), "not_on_this_cpu");
+    ck_assert(is_null(entry, "operations.standard.counters.llc_misses.overhead"));
+    ck_near(number(entry, "ratio.llc_misses.value"), SYNTHETIC_RATIO, 1e-12);
+    ck_near(number(entry, "ratio.llc_misses.theory"), number(entry, "theory.ratio"), 1e-12);
+    ck_near(number(entry, "ratio.cycles.theory"), number(entry, "theory.ratio"), 1e-12);
+    json_decref(document);
+    free_job(&job);
+}
+END_TEST
+
 /* Values of two sources are not put together, however alike their names are. */
 START_TEST(test_sources_are_not_mixed)
 {
@@ -646,6 +706,7 @@ int main(int argc, char **argv)
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, test_quiet);
     tcase_add_test(tcase, test_counters);
+    tcase_add_test(tcase, test_counters_against_the_shape);
     tcase_add_test(tcase, test_sources_are_not_mixed);
     tcase_add_test(tcase, test_empty);
     tcase_add_test(tcase, test_one_replicate);
