@@ -22,29 +22,23 @@
 #define TOLERANCE 0.02
 #define N_WINDOWS 3
 
-struct expectation {
-    enum dwb_work_kind kind;
-    uint64_t count;
-    bool exact; /* else `count` is the least */
-};
-
-static struct expectation expect(const struct dwb_work *work, const char *name)
+static struct dwb_calibration expect(const struct dwb_work *work, const char *name)
 {
     const struct {
         const char *name;
-        struct expectation expectation;
+        struct dwb_calibration calibration;
     } table[] = {
-        {"cycles", {DWB_WORK_LOOP, work->instructions / 16, false}},
-        {"instructions", {DWB_WORK_LOOP, work->instructions, true}},
-        {"flops", {DWB_WORK_FLOPS, work->flops, true}},
-        {"branch_misses", {DWB_WORK_MISSES, work->n_branches / 10, false}},
+        {"cycles", {DWB_WORK_LOOP, work->instructions / 16, false, false, 0}},
+        {"instructions", {DWB_WORK_LOOP, work->instructions, true, false, 0}},
+        {"flops", {DWB_WORK_FLOPS, work->flops, true, false, 0}},
+        {"branch_misses", {DWB_WORK_MISSES, work->n_branches / 10, false, false, 0}},
     };
 
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
         if (strcmp(table[i].name, name) == 0)
-            return table[i].expectation;
+            return table[i].calibration;
     /* Misses and stalls: every load misses; prefetches and merges may hide most, not all. */
-    return (struct expectation){DWB_WORK_MISSES, work->n_loads / 8, false};
+    return (struct dwb_calibration){.kind = DWB_WORK_MISSES, .expected = work->n_loads / 8};
 }
 
 void dwb_refuse(struct dwb_refusal *refusal, enum dwb_outcome outcome, const char *format, ...)
@@ -217,12 +211,12 @@ static int window(struct dwb_perf_group *group, const struct dwb_work *work,
     return 0;
 }
 
-static bool passes(const struct expectation *expectation, uint64_t count)
+static bool passes(const struct dwb_calibration *calibration, uint64_t count)
 {
-    if (!expectation->exact)
-        return count >= expectation->count && count > 0;
-    return fabs((double)count - (double)expectation->count) <=
-           TOLERANCE * (double)expectation->count;
+    if (!calibration->exact)
+        return count >= calibration->expected && count > 0;
+    return fabs((double)count - (double)calibration->expected) <=
+           TOLERANCE * (double)calibration->expected;
 }
 
 static void refuse_window(const struct dwb_perf *perf, int r, struct dwb_refusal *refusal)
@@ -242,43 +236,49 @@ static void refuse_window(const struct dwb_perf *perf, int r, struct dwb_refusal
                    name_of(r));
 }
 
-static void refuse_count(const struct expectation *expectation, uint64_t count,
+static void refuse_count(const struct dwb_calibration *calibration, uint64_t count,
                          struct dwb_refusal *refusal)
 {
-    const char *bound = expectation->exact ? "" : "at least ";
+    const char *bound = calibration->exact ? "" : "at least ";
 
     if (count == 0)
         dwb_refuse(refusal, DWB_OUTCOME_COUNTS_NOTHING,
                    "it opened but counted 0 over work with %s%" PRIu64
                    ": this CPU or hypervisor does not implement it",
-                   bound, expectation->count);
+                   bound, calibration->expected);
     else
         dwb_refuse(refusal, DWB_OUTCOME_FAILS_CALIBRATION,
                    "failed its calibration: expected %s%" PRIu64 ", saw %" PRIu64 " (%.1f %%)",
-                   bound, expectation->count, count,
-                   100.0 * (double)count / (double)expectation->count);
+                   bound, calibration->expected, count,
+                   100.0 * (double)count / (double)calibration->expected);
 }
 
 int dwb_calibrate(const struct dwb_perf *perf, const struct dwb_work *work,
-                  const struct dwb_candidate *candidate, struct dwb_refusal *refusal)
+                  const struct dwb_candidate *candidate, struct dwb_calibration *ret_calibration,
+                  struct dwb_refusal *refusal)
 {
-    struct expectation expectation = expect(work, candidate->name);
+    struct dwb_calibration calibration = expect(work, candidate->name);
     struct dwb_perf_group group;
     uint64_t count = 0;
     int r;
 
     dwb_perf_group_init(&group, perf);
+    *ret_calibration = calibration;
     r = dwb_perf_group_add(&group, candidate->attrs, candidate->n);
     if (r < 0) {
         refuse_event(perf, r, candidate->event, refusal);
         return r;
     }
     for (int i = 0; i < N_WINDOWS; i++) {
-        r = window(&group, work, candidate, expectation.kind, &count);
-        if (r == 0 && passes(&expectation, count))
+        r = window(&group, work, candidate, calibration.kind, &count);
+        if (r == 0) {
+            ret_calibration->has_seen = true;
+            ret_calibration->seen = count;
+        }
+        if (r == 0 && passes(&calibration, count))
             break;
         if (r == 0)
-            refuse_count(&expectation, count, refusal);
+            refuse_count(&calibration, count, refusal);
         else
             refuse_window(perf, r, refusal);
         r = -ENODATA;

@@ -9,6 +9,8 @@
 #include "measure/perf.h"
 #include "measure/work.h"
 
+#include <stdbool.h>
+
 #define DWB_REASON_MAX 256
 
 struct dwb_refusal { /* why a counter is not counted */
@@ -33,6 +35,15 @@ struct dwb_candidate {
  */
 int dwb_calibrate_preflight(const struct dwb_perf *perf, struct dwb_refusal *refusal);
 
+struct dwb_calibration { /* what a counter was held against, and what it said; the last window */
+    enum dwb_work_kind kind;
+    uint64_t expected;
+    bool exact; /* else `expected` is the least */
+    bool has_seen;
+    uint64_t seen;
+};
+
 /* 0: the counter passed; else -ENODATA or the negative errno of opening it, and the refusal. */
 int dwb_calibrate(const struct dwb_perf *perf, const struct dwb_work *work,
-                  const struct dwb_candidate *candidate, struct dwb_refusal *refusal);
+                  const struct dwb_candidate *candidate, struct dwb_calibration *ret_calibration,
+                  struct dwb_refusal *refusal);

@@ -45,6 +45,8 @@ struct dwb_counters {
     const struct dwb_perf *perf;
     struct dwb_counter list[N_ALL];
     struct candidate candidates[N_HARDWARE];
+    struct dwb_calibration calibrations[N_HARDWARE];
+    bool is_calibrated[N_HARDWARE]; /* or the attempt was made */
     struct group groups[N_HARDWARE];
     size_t n_groups;
     uint64_t window_ns; /* an empty window; 0 = there is none */
@@ -158,7 +160,9 @@ static void calibrate(struct dwb_counters *counters, const struct dwb_counters_c
         if (encode(counters, i, pmu, config->cpu, entry) < 0)
             continue;
         candidate.n = counters->candidates[i].n;
-        if (dwb_calibrate(config->perf, work, &candidate, &refusal) < 0) {
+        counters->is_calibrated[i] = true;
+        if (dwb_calibrate(config->perf, work, &candidate, &counters->calibrations[i], &refusal) <
+            0) {
             refuse(counter, refusal.outcome, "%s", refusal.reason);
             continue;
         }
@@ -368,6 +372,12 @@ uint32_t dwb_counters_software(const struct dwb_counters *counters, enum dwb_sof
 size_t dwb_counters_n_groups(const struct dwb_counters *counters)
 {
     return counters->n_groups;
+}
+
+const struct dwb_calibration *dwb_counters_calibration(const struct dwb_counters *counters,
+                                                       size_t i)
+{
+    return i < N_HARDWARE && counters->is_calibrated[i] ? &counters->calibrations[i] : NULL;
 }
 
 uint64_t dwb_counters_window_ns(const struct dwb_counters *counters)

@@ -53,6 +53,19 @@ static json_t *kernels(uint32_t flags)
     return array;
 }
 
+/* What it was held against; null when it did not come to that. */
+static json_t *calibration_of(const struct dwb_counters *counters, size_t i)
+{
+    const struct dwb_calibration *calibration = dwb_counters_calibration(counters, i);
+
+    if (!calibration)
+        return json_null();
+    return json_pack("{s:s, s:I, s:b, s:o}", "work", dwb_work_name(calibration->kind), "expected",
+                     (json_int_t)calibration->expected, "exact", calibration->exact, "seen",
+                     calibration->has_seen ? json_integer((json_int_t)calibration->seen)
+                                           : json_null());
+}
+
 static json_t *counters_of(uint32_t cpu, enum dwb_isa isa)
 {
     DWB_CLEANUP(dwb_counters_freep) struct dwb_counters *counters = NULL;
@@ -75,12 +88,13 @@ static json_t *counters_of(uint32_t cpu, enum dwb_isa isa)
     list = dwb_counters_list(counters, &n);
     for (size_t i = 0; i < n; i++)
         json_array_append_new(
-            array, json_pack("{s:s, s:s, s:s, s:s?, s:s, s:s, s:o}", "name", list[i].name, "event",
-                             list[i].event, "unit", list[i].unit, "source",
+            array, json_pack("{s:s, s:s, s:s, s:s?, s:s, s:s, s:o, s:o}", "name", list[i].name,
+                             "event", list[i].event, "unit", list[i].unit, "source",
                              dwb_source_name(list[i].source), "reason", list[i].reason, "outcome",
                              dwb_outcome_name(list[i].outcome), "overhead",
                              list[i].has_overhead ? json_integer((json_int_t)list[i].overhead)
-                                                  : json_null()));
+                                                  : json_null(),
+                             "calibration", calibration_of(counters, i)));
     return array;
 }
 

@@ -547,6 +547,13 @@ START_TEST(test_flops_wrong_by_two)
     DWB_CLEANUP(dwb_counters_freep) struct dwb_counters *counters = make();
 
     assert_none(counters, "flops", "expected 800000, saw 1600000");
+    const struct dwb_calibration *calibration = dwb_counters_calibration(counters, 2);
+    ck_assert_ptr_nonnull(calibration);
+    ck_assert(calibration->exact && calibration->has_seen);
+    ck_assert_uint_eq(calibration->expected, 800000);
+    ck_assert_uint_eq(calibration->seen, 1600000);
+    ck_assert_ptr_null(dwb_counters_calibration(counters, 10)); /* memory_stalls: missing */
+    ck_assert_ptr_null(dwb_counters_calibration(counters, N_HARDWARE));
     ck_assert_int_eq(get(counters, "flops")->outcome, DWB_OUTCOME_FAILS_CALIBRATION);
     ck_assert_int_eq(get(counters, "cycles")->source, DWB_SOURCE_HARDWARE);
 }
