@@ -84,6 +84,8 @@ static void gather(const struct dwb_record *record, const char *backend,
         return;
     gathering->n_asked++;
     const struct dwb_counter *c = &record->counters[counter];
+    if (!count->outcome)
+        count->outcome = dwb_outcome_name(c->outcome);
     if (c->source == DWB_SOURCE_NONE || (gathering->n && c->source != count->source)) {
         if (gathering->n == 0 && !count->reason[0])
             snprintf(count->reason, sizeof count->reason, "%s",
@@ -101,8 +103,11 @@ static void gather(const struct dwb_record *record, const char *backend,
     if (gathering->n == n_before)
         return;
     gathering->n_processes++;
+    if (c->has_overhead)
+        count->overhead = fmin((double)c->overhead, count->overhead); /* a NAN loses */
     if (n_before == 0) {
         count->source = c->source;
+        count->outcome = dwb_outcome_name(c->outcome);
         count->event = c->event;
         count->unit = c->unit;
         snprintf(count->reason, sizeof count->reason, "%s", c->reason);
@@ -113,7 +118,8 @@ int dwb_counts_of(const struct dwb_figures *figures, enum dwb_operation operatio
                   struct dwb_count *ret_count)
 {
     const struct dwb_figures_input *input = &figures->input;
-    struct dwb_count count = {.floor = NAN, .median = NAN, .event = "", .unit = ""};
+    struct dwb_count count = {
+        .floor = NAN, .median = NAN, .overhead = NAN, .event = "", .unit = ""};
     struct gathering gathering = {0};
     dwb_cleanup_free double *values = malloc((count_readings(figures) + 1) * sizeof *values);
 
@@ -144,26 +150,30 @@ int dwb_counts_of(const struct dwb_figures *figures, enum dwb_operation operatio
 
 static json_t *count_to_json(const struct dwb_count *count)
 {
-    return json_pack("{s:o, s:o, s:o, s:s, s:s?, s:s, s:o}", "value", dwb_json_number(count->floor),
-                     "floor", dwb_json_number(count->floor), "median",
-                     dwb_json_number(count->median), "unit", count->unit, "source",
-                     dwb_source_name(count->source), "event", count->event, "reason",
+    return json_pack("{s:o, s:o, s:o, s:s, s:s?, s:s, s:s?, s:o, s:o}", "value",
+                     dwb_json_number(count->floor), "floor", dwb_json_number(count->floor),
+                     "median", dwb_json_number(count->median), "unit", count->unit, "source",
+                     dwb_source_name(count->source), "event", count->event, "outcome",
+                     count->outcome, "overhead", dwb_json_number(count->overhead), "reason",
                      dwb_json_text(count->reason));
 }
+
+static const struct dwb_count underived = {
+    .floor = NAN, .median = NAN, .overhead = NAN, .event = "", .unit = ""};
 
 /* Quotient of two counters of one operation; null with the reason of the one that is missing. */
 static int derive(const struct dwb_figures *figures, enum dwb_operation operation,
                   const char *dividend, const char *divisor, const char *text,
                   struct dwb_count *ret_count)
 {
-    struct dwb_count above, below;
-    struct dwb_count count = {.floor = NAN, .median = NAN, .event = text, .unit = ""};
+    struct dwb_count above, below, count = underived;
     int r = dwb_counts_of(figures, operation, dividend, &above);
 
     if (r == 0)
         r = dwb_counts_of(figures, operation, divisor, &below);
     if (r < 0)
         return r;
+    count.event = text;
     if (isnan(above.floor) || isnan(below.floor)) {
         snprintf(count.reason, sizeof count.reason, "%s: %.240s",
                  isnan(above.floor) ? dividend : divisor,
@@ -179,9 +189,71 @@ static int derive(const struct dwb_figures *figures, enum dwb_operation operatio
     return 0;
 }
 
+/* A counter times what the shape or the machine says of it. */
+static int scale(const struct dwb_figures *figures, enum dwb_operation operation, const char *name,
+                 double factor, const char *text, const char *unit, struct dwb_count *ret_count)
+{
+    struct dwb_count counted, count = underived;
+    int r = dwb_counts_of(figures, operation, name, &counted);
+
+    if (r < 0)
+        return r;
+    count.event = text;
+    count.unit = unit;
+    if (isnan(counted.floor)) {
+        snprintf(count.reason, sizeof count.reason, "%s: %.240s", name, counted.reason);
+    } else if (isnan(factor)) {
+        snprintf(count.reason, sizeof count.reason, "the size of a cache line is not known");
+    } else {
+        count.floor = factor * counted.floor;
+        count.median = factor * counted.median;
+        count.source = DWB_SOURCE_DERIVED;
+    }
+    *ret_count = count;
+    return 0;
+}
+
 static int put_count(json_t *object, const char *name, const struct dwb_count *count)
 {
     return json_object_set_new(object, name, count_to_json(count)) < 0 ? -ENOMEM : 0;
+}
+
+/* Of the first level; NAN = the environment does not say. */
+static double line_bytes(const struct dwb_figures *figures)
+{
+    const struct dwb_figures_input *input = &figures->input;
+    const json_t *caches =
+        input->n_records ? json_object_get(input->records[0]->environment, "caches") : NULL;
+    const json_t *bytes = json_object_get(json_array_get(caches, 0), "line_bytes");
+
+    return json_is_integer(bytes) && json_integer_value(bytes) > 0 ? json_number_value(bytes) : NAN;
+}
+
+/* What the shape makes of counted values: bytes a multiply-add from misses, and how the counted
+ * FLOPs compare with those that the kernel must execute. */
+static int put_against_shape(json_t *object, const struct dwb_figures *figures,
+                             enum dwb_operation operation, double macs)
+{
+    static const struct {
+        const char *name, *of, *text;
+    } table[] = {
+        {"l1d_bytes_per_mac", "l1d_misses", "l1d_misses * line / executed multiply-adds"},
+        {"l2_bytes_per_mac", "l2_misses", "l2_misses * line / executed multiply-adds"},
+        {"llc_bytes_per_mac", "llc_misses", "llc_misses * line / executed multiply-adds"},
+    };
+    double line = line_bytes(figures);
+    struct dwb_count count;
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < sizeof table / sizeof *table; i++) {
+        r = scale(figures, operation, table[i].of, line / macs, table[i].text, "bytes", &count);
+        if (r == 0)
+            r = put_count(object, table[i].name, &count);
+    }
+    if (r == 0)
+        r = scale(figures, operation, "flops", 1 / (2 * macs), "flops / flops_analytic", "",
+                  &count);
+    return r == 0 ? put_count(object, "flops_over_analytic", &count) : r;
 }
 
 static int put_derived(json_t *object, const struct dwb_figures *figures,
@@ -200,11 +272,13 @@ static int put_derived(json_t *object, const struct dwb_figures *figures,
         r = put_count(object, "flops_per_cycle", &count);
     if (r < 0 || !op->subject)
         return r;
-    count = (struct dwb_count){.floor = 2 * (double)op->subject->macs_executed,
-                               .source = DWB_SOURCE_ANALYTIC,
-                               .event = "2 * executed multiply-adds",
-                               .unit = ""};
-    count.median = count.floor;
+    r = put_against_shape(object, figures, operation, (double)op->subject->macs_executed);
+    if (r < 0)
+        return r;
+    count = underived;
+    count.floor = count.median = 2 * (double)op->subject->macs_executed;
+    count.source = DWB_SOURCE_ANALYTIC;
+    count.event = "2 * executed multiply-adds";
     return put_count(object, "flops_analytic", &count);
 }
 
@@ -229,7 +303,8 @@ json_t *dwb_counts_to_json(const struct dwb_figures *figures, enum dwb_operation
     return NULL;
 }
 
-static json_t *ratio_of_counts(const struct dwb_count *standard, const struct dwb_count *separable)
+static json_t *ratio_of_counts(const struct dwb_count *standard, const struct dwb_count *separable,
+                               double theory)
 {
     char reason[320] = "";
     double value = NAN;
@@ -245,7 +320,8 @@ static json_t *ratio_of_counts(const struct dwb_count *standard, const struct dw
     else
         value = separable->floor / standard->floor;
     const char *inputs = counted ? dwb_source_name(standard->source) : NULL;
-    return json_pack("{s:o, s:s?, s:s?, s:o}", "value", dwb_json_number(value), "source",
+    return json_pack("{s:o, s:o, s:s?, s:s?, s:o}", "value", dwb_json_number(value), "theory",
+                     dwb_json_number(theory), "source",
                      isnan(value) ? NULL : dwb_source_name(DWB_SOURCE_DERIVED), "inputs", inputs,
                      "reason", dwb_json_text(reason));
 }
@@ -265,7 +341,8 @@ json_t *dwb_counts_ratios_to_json(const struct dwb_figures *figures)
         if (r == 0)
             r = dwb_counts_of(figures, DWB_OPERATION_SEPARABLE, names.items[i], &sides[1]);
         if (r == 0 &&
-            json_object_set_new(object, names.items[i], ratio_of_counts(&sides[0], &sides[1])) < 0)
+            json_object_set_new(object, names.items[i],
+                                ratio_of_counts(&sides[0], &sides[1], figures->theory.ratio)) < 0)
             r = -ENOMEM;
     }
     for (int i = 0; i < 2; i++) {
@@ -275,7 +352,8 @@ json_t *dwb_counts_ratios_to_json(const struct dwb_figures *figures)
         snprintf(sides[i].reason, sizeof sides[i].reason, subject ? "" : "not measured");
     }
     if (r == 0 &&
-        json_object_set_new(object, "flops_analytic", ratio_of_counts(&sides[0], &sides[1])) < 0)
+        json_object_set_new(object, "flops_analytic",
+                            ratio_of_counts(&sides[0], &sides[1], figures->theory.ratio)) < 0)
         r = -ENOMEM;
     if (r == 0)
         return object;

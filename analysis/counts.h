@@ -14,6 +14,8 @@
 struct dwb_count {
     double floor, median; /* a call; NAN = not counted */
     enum dwb_source source;
+    double overhead;          /* that an empty window counts, a window; NAN = not known */
+    const char *outcome;      /* of the attempt to count it; NULL = was not attempted */
     const char *event, *unit; /* borrowed from the records, "" = none */
     char reason[288];
 };
@@ -30,9 +32,10 @@ void dwb_counts_names_of(const struct dwb_figures *figures, struct dwb_counts_na
 int dwb_counts_of(const struct dwb_figures *figures, enum dwb_operation operation, const char *name,
                   struct dwb_count *ret_count);
 
-/* {NAME: {value, floor, median, unit, source, event, reason}}; new reference, NULL without memory.
- */
+/* {NAME: {value, floor, median, unit, source, event, outcome, overhead, reason}}; new reference,
+ * NULL without memory. */
 json_t *dwb_counts_to_json(const struct dwb_figures *figures, enum dwb_operation operation);
 
-/* {NAME: {value, source, inputs, reason}}: separable over standard, for each counter. */
+/* {NAME: {value, theory, source, inputs, reason}}: separable over standard, for each counter,
+ * beside what theory says of their work. */
 json_t *dwb_counts_ratios_to_json(const struct dwb_figures *figures);

@@ -10,6 +10,7 @@
 #include "analysis/explain.h"
 #include "analysis/json.h"
 #include "analysis/result.h"
+#include "analysis/simulated.h"
 
 #include <string.h>
 
@@ -68,13 +69,17 @@ static json_t *operation_to_json(const struct dwb_figures *figures, enum dwb_ope
 static json_t *operations_to_json(const struct dwb_figures *figures)
 {
     json_t *object = json_object();
+    bool simulate = figures->input.spec->options.simulate;
 
     for (unsigned k = 0; object && k < DWB_FIGURES_N_OPERATIONS; k++) {
         enum dwb_operation operation = (enum dwb_operation)k;
         if (operation == DWB_OPERATION_SEPARABLE_FUSED && !figures->operations[k].subject)
             continue;
-        if (json_object_set_new(object, dwb_operation_name(operation),
-                                operation_to_json(figures, operation)) < 0) {
+        json_t *item = operation_to_json(figures, operation);
+        int r = json_object_set_new(object, dwb_operation_name(operation), item);
+        if (r == 0 && simulate)
+            r = json_object_set_new(item, "simulated", dwb_simulated_to_json(figures, operation));
+        if (r < 0) {
             json_decref(object);
             return NULL;
         }
@@ -227,6 +232,11 @@ json_t *dwb_entry_to_json(const struct dwb_figures *figures, const struct dwb_fi
                              dwb_environment_merge(input->records, input->n_records)) < 0 ||
          json_object_set_new(entry, "why", why_to_json(figures)) < 0 ||
          json_object_set_new(entry, "explain", dwb_explain_to_json(figures)) < 0)) {
+        json_decref(entry);
+        return NULL;
+    }
+    if (entry && input->spec->options.simulate &&
+        json_object_set_new(entry, "simulation", dwb_simulation_figures_to_json(figures)) < 0) {
         json_decref(entry);
         return NULL;
     }

@@ -213,11 +213,12 @@ static json_t *job_to_json(const struct dwb_spec *spec, const json_t *job)
     dwb_backends_to_text(options->backends, backends);
     json_t *object = job ? json_deep_copy(job) : json_object();
     json_t *resolved = json_pack(
-        "{s:s, s:s, s:s, s:I, s:f, s:i, s:I, s:f, s:o}", "backends", backends, "isa",
+        "{s:s, s:s, s:s, s:I, s:f, s:i, s:I, s:f, s:o, s:b}", "backends", backends, "isa",
         dwb_isa_name(options->isa), "cache", dwb_cache_mode_name(options->cache), "budget_ns",
         (json_int_t)options->budget_ns, "precision", options->precision, "replicates",
         (int)options->replicates, "seed", (json_int_t)options->seed, "alpha", spec->alpha,
-        "resolution", spec->resolution ? json_integer(spec->resolution) : json_null());
+        "resolution", spec->resolution ? json_integer(spec->resolution) : json_null(), "simulate",
+        options->simulate);
 
     if (object && json_object_set_new(object, "options", resolved) == 0)
         return object;

@@ -18,16 +18,20 @@
 #define NAMES_MAX 64
 #define JOB_KEYS(x)                                                                                \
     x("isa", "ISA", "auto, portable, avx2, avx512, neon: exactly that one, never another")         \
-        x("cache", "MODE", "warm or cold")                                                         \
-            x("budget", "DURATION", "measuring time a layer, such as 2s (default 6s)")             \
-                x("precision", "FRACTION", "stop at this half-width of the interval (0.5%)")       \
-                    x("replicates", "N", "fresh processes a layer, at least (10)")                 \
-                        x("seed", "N", "of inputs and of every random order (1)")                  \
-                            x("alpha", "X", "width multiplier of the network (1)")                 \
-                                x("resolution", "PIXELS", "input resolution in place of 224")      \
-                                    x("backends", "LIST",                                          \
-                                      "some of native,onednn,xnnpack, in the same blocks; also "   \
-                                      "--backend (native)")
+        x("cache", "MODE", "warm or cold") x("budget", "DURATION",                                 \
+                                             "measuring time a layer, such as 2s (default 6s)")    \
+            x("precision", "FRACTION", "stop at this half-width of the interval (0.5%)")           \
+                x("replicates", "N", "fresh processes a layer, at least (10)")                     \
+                    x("seed", "N", "of inputs and of every random order (1)")                      \
+                        x("alpha", "X", "width multiplier of the network (1)")                     \
+                            x("resolution", "PIXELS", "input resolution in place of 224")          \
+                                x("backends", "LIST",                                              \
+                                  "some of native,onednn,xnnpack, in the same blocks; also "       \
+                                  "--backend (native)")                                            \
+                                    x("simulate", NULL,                                            \
+                                      "also count one call of each operation under Valgrind")      \
+                                        x("geometry", "I1/D1/LL",                                  \
+                                          "caches of that, each bytes,ways,line (this machine's)")
 
 #define KEY_NAME(name_, argument_, help_) name_,
 const char *const dwb_cli_job_keys[DWB_CLI_N_JOB_KEYS] = {JOB_KEYS(KEY_NAME)};
@@ -277,7 +281,7 @@ static int take_option(int value, const char *text, struct dwb_cli *cli)
     case VALUE_LIMIT:
         return parse_limit(text, cli);
     default:
-        cli->job_keys[value - VALUE_JOB_KEY] = text;
+        cli->job_keys[value - VALUE_JOB_KEY] = text ? text : "true"; /* a flag alone */
         return DWB_EXIT_OK;
     }
 }

@@ -40,7 +40,7 @@ enum { /* struct dwb_verb.options */
        DWB_OPTION_LIMIT = 1u << 10,
 };
 
-#define DWB_CLI_N_JOB_KEYS 9
+#define DWB_CLI_N_JOB_KEYS 11
 
 struct dwb_cli {        /* strings borrowed from argv */
     const char *socket; /* NULL = the default */

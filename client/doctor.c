@@ -1,5 +1,7 @@
 #include "client/doctor.h"
 
+#include "common/record.h"
+
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -112,6 +114,40 @@ static void examine_backends(const json_t *machine, struct dwb_findings *finding
     }
 }
 
+/* What would make it count, by what came of the attempt; docs/counters.md has more words. */
+static const char *remedy_of(const char *outcome_name)
+{
+    static const char *const remedies[DWB_N_OUTCOMES] = {
+        [DWB_OUTCOME_NO_PMU] = "a machine, or a virtual machine, that shows its PMU (QEMU: -cpu "
+                               "host,pmu=on); without one: dwbenchctl run --simulate",
+        [DWB_OUTCOME_PARANOID] = "sudo sysctl kernel.perf_event_paranoid=2 (to stay: the same line "
+                                 "in /etc/sysctl.d/)",
+        [DWB_OUTCOME_SECCOMP] =
+            "docker run --security-opt seccomp=PROFILE.json, a profile that "
+            "allows perf_event_open; in a unit: SystemCallFilter=perf_event_open",
+        [DWB_OUTCOME_DENIED] = "sudo ausearch -m avc -c dwbench-worker (SELinux), sudo journalctl "
+                               "-k -g apparmor (AppArmor): allow what they show",
+        [DWB_OUTCOME_NO_SYSCALL] = "run without the emulator; in a container: a seccomp profile "
+                                   "that allows perf_event_open",
+        [DWB_OUTCOME_NOT_ON_THIS_CPU] = "perf list: if it shows such an event, name it in the "
+                                        "CPU's file of the event catalogue",
+        [DWB_OUTCOME_COUNTS_NOTHING] = "perf list: name another event in the CPU's file of the "
+                                       "event catalogue",
+        [DWB_OUTCOME_FAILS_CALIBRATION] = "compare event and weight with the CPU's manual, and "
+                                          "correct its file of the event catalogue",
+        [DWB_OUTCOME_DOES_NOT_FIT] = "sudo sysctl kernel.nmi_watchdog=0, or fewer events for it "
+                                     "in the event catalogue",
+        [DWB_OUTCOME_HELD] = "sudo sysctl kernel.nmi_watchdog=0; end what else counts (perf, "
+                             "likwid, a profiler)",
+        [DWB_OUTCOME_BAD_CATALOGUE] = "correct the place that it names",
+        [DWB_OUTCOME_NO_WINDOW] = "a longer --budget",
+    };
+    enum dwb_outcome outcome;
+
+    return outcome_name && dwb_outcome_from_name(outcome_name, &outcome) == 0 ? remedies[outcome]
+                                                                              : NULL;
+}
+
 /* Counters that count, in one line; then those that do not, a reason a line. */
 static void examine_counters(const json_t *info, struct dwb_findings *findings)
 {
@@ -147,16 +183,51 @@ static void examine_counters(const json_t *info, struct dwb_findings *findings)
                                       text_of(other, "name"));
         }
         if (!said)
-            dwb_findings_add(findings, DWB_FINDING_NOTE, "counters", NULL, "not counted: %s: %s",
-                             text, reason);
+            dwb_findings_add(findings, DWB_FINDING_NOTE, "counters",
+                             remedy_of(text_of(counter, "outcome")), "not counted: %s: %s", text,
+                             reason);
     }
 }
 
-static void examine_perf(const json_t *environment, struct dwb_findings *findings)
+static bool has_outcome(const json_t *counters, const char *outcome)
+{
+    const json_t *counter;
+    size_t i;
+
+    json_array_foreach(counters, i, counter)
+    {
+        const char *own = text_of(counter, "outcome");
+
+        if (own && strcmp(own, outcome) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void examine_simulation(const json_t *machine, struct dwb_findings *findings)
+{
+    const json_t *simulation = json_object_get(machine, "simulation");
+    const char *tool = text_of(simulation, "tool"), *reason = text_of(simulation, "reason");
+    const char *geometry = text_of(simulation, "geometry");
+
+    if (tool)
+        dwb_findings_add(findings, DWB_FINDING_OK, "simulation", NULL,
+                         "--simulate works: %s, caches %s", tool,
+                         geometry ? geometry : "to be given with --geometry");
+    else if (reason)
+        dwb_findings_add(findings, DWB_FINDING_NOTE, "simulation",
+                         "sudo apt-get install valgrind (and build again, if it was not there)",
+                         "%s", reason);
+}
+
+/* `counters`: where the level was the reason already, it is not told twice. */
+static void examine_perf(const json_t *environment, const json_t *counters,
+                         struct dwb_findings *findings)
 {
     const json_t *paranoid = json_object_get(environment, "perf_event_paranoid");
 
-    if (json_is_integer(paranoid) && json_integer_value(paranoid) > PARANOID_MAX)
+    if (json_is_integer(paranoid) && json_integer_value(paranoid) > PARANOID_MAX &&
+        !has_outcome(counters, dwb_outcome_name(DWB_OUTCOME_PARANOID)))
         dwb_findings_add(findings, DWB_FINDING_NOTE, "counters",
                          "sudo sysctl kernel.perf_event_paranoid=2 (to stay: the same line in "
                          "/etc/sysctl.d/)",
@@ -237,7 +308,8 @@ void dwb_doctor_examine(const json_t *info, struct dwb_findings *findings)
     examine_cpu(machine, findings);
     examine_backends(machine, findings);
     examine_counters(info, findings);
-    examine_perf(environment, findings);
+    examine_perf(environment, json_object_get(info, "counters"), findings);
+    examine_simulation(machine, findings);
     examine_frequency(environment, findings);
     examine_disturbance(environment, findings);
 }

@@ -57,6 +57,47 @@ static void csv_bound(FILE *out, const struct dwb_report_bound *bound, bool is_l
     fputs(is_last ? "" : ",", out);
 }
 
+/* Simulated counts have columns of their own, whether they are empty or not. */
+static void csv_simulated(FILE *out, const struct dwb_report_row *row)
+{
+    const json_t *geometry = json_object_get(json_object_get(row->entry, "simulation"), "geometry");
+    static const char *const names[] = {"I1", "D1", "LL"};
+
+    for (size_t i = 0; i < DWB_REPORT_N_BOUNDS; i++)
+        for (size_t k = 0; k < DWB_REPORT_N_SIMULATED; k++) {
+            fputc(',', out);
+            if (isfinite(row->simulated[i][k]))
+                fprintf(out, "%.0f", row->simulated[i][k]);
+        }
+    for (size_t k = 0; k < DWB_REPORT_N_SIMULATED; k++) {
+        fputc(',', out);
+        if (isfinite(row->simulated_ratio[k]))
+            fprintf(out, "%.9g", row->simulated_ratio[k]);
+    }
+    for (size_t i = 0; i < 3; i++) {
+        const json_t *bytes = json_object_get(json_object_get(geometry, names[i]), "bytes");
+
+        fputc(',', out);
+        if (bytes)
+            fprintf(out, "%" JSON_INTEGER_FORMAT, json_integer_value(bytes));
+    }
+}
+
+static void csv_counters(FILE *out, const struct dwb_report_row *row)
+{
+    for (size_t i = 0; i < DWB_REPORT_N_BOUNDS; i++)
+        for (size_t k = 0; k < DWB_REPORT_N_COUNTERS; k++) {
+            fputc(',', out);
+            if (isfinite(row->counters[i][k]))
+                fprintf(out, "%.9g", row->counters[i][k]);
+        }
+    for (size_t k = 0; k < DWB_REPORT_N_COUNTERS; k++) {
+        fputc(',', out);
+        if (isfinite(row->counter_ratio[k]))
+            fprintf(out, "%.9g", row->counter_ratio[k]);
+    }
+}
+
 static void csv_row(FILE *out, const char *job, const struct dwb_report_row *row)
 {
     csv_text(out, job);
@@ -90,6 +131,8 @@ static void csv_row(FILE *out, const char *job, const struct dwb_report_row *row
     csv_text(out, row->best_separable);
     for (size_t k = 0; k < DWB_REPORT_N_BOUNDS; k++)
         csv_bound(out, &row->bounds[k], k + 1 == DWB_REPORT_N_BOUNDS);
+    csv_simulated(out, row);
+    csv_counters(out, row);
     fputs("\r\n", out);
 }
 
@@ -111,6 +154,17 @@ int dwb_render_csv(const struct dwb_report *report, FILE *out)
     for (size_t k = 0; k < DWB_REPORT_N_BOUNDS; k++)
         fprintf(out, ",%s_bytes,%s_flops_per_byte,%s_attained_gbps,%s_percent_of_bound,%s_held_by",
                 bounded[k], bounded[k], bounded[k], bounded[k], bounded[k]);
+    for (size_t k = 0; k < DWB_REPORT_N_BOUNDS; k++)
+        for (size_t i = 0; i < DWB_REPORT_N_SIMULATED; i++)
+            fprintf(out, ",%s_simulated_%s", bounded[k], dwb_report_simulated_names[i]);
+    for (size_t i = 0; i < DWB_REPORT_N_SIMULATED; i++)
+        fprintf(out, ",ratio_simulated_%s", dwb_report_simulated_names[i]);
+    fputs(",simulated_I1_bytes,simulated_D1_bytes,simulated_LL_bytes", out);
+    for (size_t k = 0; k < DWB_REPORT_N_BOUNDS; k++)
+        for (size_t i = 0; i < DWB_REPORT_N_COUNTERS; i++)
+            fprintf(out, ",%s_%s", bounded[k], dwb_report_counter_names[i]);
+    for (size_t i = 0; i < DWB_REPORT_N_COUNTERS; i++)
+        fprintf(out, ",ratio_%s", dwb_report_counter_names[i]);
     fputs("\r\n", out);
     for (size_t i = 0; i < report->n_rows; i++)
         csv_row(out, id, &report->rows[i]);

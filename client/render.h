@@ -17,6 +17,9 @@ int dwb_render_table(const struct dwb_report *report, const struct dwb_terminal 
 /* The lines under the table: what was not counted, what was dropped, the machine. */
 void dwb_render_footer(const struct dwb_report *report, const struct dwb_terminal *terminal,
                        FILE *out);
+/* What was simulated, as a table of its own; nothing when nothing was. 0 or -ENOMEM. */
+int dwb_render_simulated(const struct dwb_report *report, const struct dwb_terminal *terminal,
+                         FILE *out);
 int dwb_render_csv(const struct dwb_report *report, FILE *out);
 int dwb_render_json(const json_t *document, FILE *out);
 

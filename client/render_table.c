@@ -237,6 +237,30 @@ static void note_bounds(struct view *view, const struct dwb_report_row *row)
         note(view, text);
 }
 
+/* What the hardware counted of one form over the other, beside what theory says. */
+static void note_counted(struct view *view, const struct dwb_report_row *row)
+{
+    char text[320] = "";
+    size_t n = 0;
+
+    for (size_t k = 0; k < DWB_REPORT_N_COUNTERS && n < sizeof(text); k++)
+        if (isfinite(row->counter_ratio[k]))
+            n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s %.4f",
+                                  n ? ", " : "counted, separable / standard: ",
+                                  dwb_report_counter_names[k], row->counter_ratio[k]);
+    if (n == 0)
+        return;
+    if (n < sizeof(text) && isfinite(row->theory))
+        n += (size_t)snprintf(text + n, sizeof(text) - n, " (theory %.4f)", row->theory);
+    if (n < sizeof(text) && isfinite(row->ipc[DWB_REPORT_STANDARD]))
+        n += (size_t)snprintf(text + n, sizeof(text) - n, "; IPC std %.2f, separable %.2f",
+                              row->ipc[DWB_REPORT_STANDARD], row->ipc[DWB_REPORT_SEPARABLE]);
+    if (n < sizeof(text) && isfinite(row->flops_over_analytic))
+        snprintf(text + n, sizeof(text) - n, "; FLOPs counted / executed: %.4f",
+                 row->flops_over_analytic);
+    note(view, text);
+}
+
 /* Under a peer's row: how our kernels do against it, an operation each. */
 static void note_speedup(struct view *view, const struct dwb_report_row *row)
 {
@@ -298,6 +322,7 @@ static void add_row(struct view *view, const struct dwb_report_row *row)
     note_below(view, shape, row->operations);
     note_fused(view, row);
     note_bounds(view, row);
+    note_counted(view, row);
     note_speedup(view, row);
     if (row->why)
         note(view, row->why);
@@ -376,6 +401,7 @@ int dwb_render_table(const struct dwb_report *report, const struct dwb_terminal 
             dwb_table_width(view.table, gap) <= terminal->columns) {
             if (r == 0) {
                 dwb_table_print(view.table, terminal, gap, out);
+                r = dwb_render_simulated(report, terminal, out);
                 dwb_render_footer(report, terminal, out);
             }
             dwb_table_free(view.table);

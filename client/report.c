@@ -11,6 +11,18 @@
 static const char *const operation_names[DWB_REPORT_N_OPERATIONS] = {"standard", "depthwise",
                                                                      "pointwise", "separable"};
 
+const char *const dwb_report_counter_names[DWB_REPORT_N_COUNTERS] = {
+    [DWB_REPORT_CYCLES] = "cycles",         [DWB_REPORT_INSTRUCTIONS] = "instructions",
+    [DWB_REPORT_FLOPS] = "flops",           [DWB_REPORT_L1D_MISSES] = "l1d_misses",
+    [DWB_REPORT_LLC_MISSES] = "llc_misses",
+};
+
+const char *const dwb_report_simulated_names[DWB_REPORT_N_SIMULATED] = {
+    [DWB_REPORT_SIMULATED_INSTRUCTIONS] = "instructions",
+    [DWB_REPORT_SIMULATED_L1D_MISSES] = "l1d_misses",
+    [DWB_REPORT_SIMULATED_LL_MISSES] = "ll_misses",
+};
+
 /* NAN for null, for what is not a number and for what is not there. */
 static double number(const json_t *object, const char *key)
 {
@@ -55,6 +67,52 @@ static void read_bound(const json_t *object, struct dwb_report_bound *bound)
     bound->flops_per_byte = number(object, "flops_per_byte");
     bound->attained_gbps = number(object, "attained_gbps");
     bound->percent = number(object, "percent");
+}
+
+static const char *name_of(size_t operation)
+{
+    return operation == DWB_REPORT_FUSED ? "separable_fused" : operation_names[operation];
+}
+
+static void read_counters(const json_t *entry, struct dwb_report_row *row)
+{
+    const json_t *operations = json_object_get(entry, "operations");
+    const json_t *ratio = json_object_get(entry, "ratio");
+
+    for (size_t i = 0; i < DWB_REPORT_N_BOUNDS; i++) {
+        const json_t *counters =
+            json_object_get(json_object_get(operations, name_of(i)), "counters");
+
+        for (size_t k = 0; k < DWB_REPORT_N_COUNTERS; k++)
+            row->counters[i][k] =
+                number(json_object_get(counters, dwb_report_counter_names[k]), "value");
+        row->ipc[i] = number(json_object_get(counters, "ipc"), "value");
+        if (i == DWB_REPORT_STANDARD)
+            row->flops_over_analytic =
+                number(json_object_get(counters, "flops_over_analytic"), "value");
+    }
+    for (size_t k = 0; k < DWB_REPORT_N_COUNTERS; k++)
+        row->counter_ratio[k] =
+            number(json_object_get(ratio, dwb_report_counter_names[k]), "value");
+}
+
+static void read_simulated(const json_t *entry, struct dwb_report_row *row)
+{
+    const json_t *operations = json_object_get(entry, "operations");
+    const json_t *ratio = json_object_get(json_object_get(entry, "simulation"), "ratio");
+
+    for (size_t k = 0; k < DWB_REPORT_N_SIMULATED; k++) {
+        const char *name = dwb_report_simulated_names[k];
+
+        for (size_t i = 0; i < DWB_REPORT_N_BOUNDS; i++) {
+            const json_t *simulated =
+                json_object_get(json_object_get(operations, name_of(i)), "simulated");
+
+            row->simulated[i][k] =
+                number(json_object_get(json_object_get(simulated, "counters"), name), "value");
+        }
+        row->simulated_ratio[k] = number(json_object_get(ratio, name), "value");
+    }
 }
 
 static void read_layer(const json_t *layer, struct dwb_report_row *row)
@@ -113,6 +171,8 @@ static void read_row(const json_t *entry, struct dwb_report_row *row)
     row->dropped_share = number(entry, "dropped_share");
     row->peak_gflops = number(json_object_get(entry, "machine"), "peak_gflops");
     row->n_replicates = number(entry, "replicates");
+    read_counters(entry, row);
+    read_simulated(entry, row);
     row->outputs_wrong = count(verification, "mismatched") > 0;
 }
 

@@ -35,6 +35,24 @@ struct dwb_report_bound { /* of one operation, or of the fused separable form */
     double percent; /* of it, reached at the floor */
 };
 
+enum { /* hardware counters that a report shows; names: those of the document */
+       DWB_REPORT_CYCLES,
+       DWB_REPORT_INSTRUCTIONS,
+       DWB_REPORT_FLOPS,
+       DWB_REPORT_L1D_MISSES,
+       DWB_REPORT_LLC_MISSES,
+       DWB_REPORT_N_COUNTERS
+};
+extern const char *const dwb_report_counter_names[DWB_REPORT_N_COUNTERS];
+
+enum { /* counts of a simulation; names: those of the document */
+       DWB_REPORT_SIMULATED_INSTRUCTIONS,
+       DWB_REPORT_SIMULATED_L1D_MISSES,
+       DWB_REPORT_SIMULATED_LL_MISSES,
+       DWB_REPORT_N_SIMULATED
+};
+extern const char *const dwb_report_simulated_names[DWB_REPORT_N_SIMULATED];
+
 struct dwb_report_row {
     const char *name, *padding, *backend, *isa;
     uint64_t kernel_size, input_size, output_size, in_channels, out_channels, stride, repeat;
@@ -55,6 +73,12 @@ struct dwb_report_row {
     double dropped_share;          /* of the samples taken; 0..1 */
     double n_replicates;
     double peak_gflops; /* of the ISA, measured beside the layer */
+    double counters[DWB_REPORT_N_BOUNDS][DWB_REPORT_N_COUNTERS]; /* a call; NAN = not counted */
+    double counter_ratio[DWB_REPORT_N_COUNTERS];                 /* separable over standard */
+    double ipc[DWB_REPORT_N_BOUNDS];
+    double flops_over_analytic; /* of the standard form: counted over executed */
+    double simulated[DWB_REPORT_N_BOUNDS][DWB_REPORT_N_SIMULATED]; /* NAN = was not simulated */
+    double simulated_ratio[DWB_REPORT_N_SIMULATED];                /* separable over standard */
     bool outputs_wrong;
     const json_t *entry;
 };

@@ -19,6 +19,7 @@ struct watch {
     bool alone;         /* no other job can be before this one */
     long long position; /* in the queue, as last shown */
     bool started;
+    long long step; /* of a simulation, as last shown */
 };
 
 static void on_queued(struct watch *watch, json_t *event)
@@ -46,6 +47,26 @@ static void on_started(struct watch *watch, json_t *event)
     watch->started = true;
 }
 
+/* A simulation takes long, and its operations are the only steps it has: each is told. */
+static void on_simulating(struct watch *watch, json_t *event, const char *layer)
+{
+    const char *operation = json_string_value(json_object_get(event, "simulating"));
+    const char *backend = json_string_value(json_object_get(event, "backend"));
+    long long step = json_integer_value(json_object_get(event, "step"));
+    long long n_steps = json_integer_value(json_object_get(event, "steps"));
+
+    if (!operation || !layer || !backend) {
+        watch->step = 0;
+        return;
+    }
+    snprintf(watch->bar->layer, sizeof(watch->bar->layer), "%.24s: simulating %s %lld/%lld", layer,
+             operation, step, n_steps);
+    if (step != watch->step && !watch->bar->terminal.interactive)
+        dwb_progress_say(watch->bar, "simulating %s: %s %s, %lld of %lld", layer, backend,
+                         operation, step, n_steps);
+    watch->step = step;
+}
+
 static void on_progress(struct watch *watch, json_t *event)
 {
     const char *layer = json_string_value(json_object_get(event, "layer"));
@@ -56,6 +77,7 @@ static void on_progress(struct watch *watch, json_t *event)
 
     if (layer)
         snprintf(bar->layer, sizeof(bar->layer), "%s", layer);
+    on_simulating(watch, event, layer);
     /* A second stream begins again from the start: what was reached stays. */
     if (json_is_number(fraction) && json_number_value(fraction) > bar->fraction)
         bar->fraction = json_number_value(fraction);

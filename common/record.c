@@ -64,6 +64,38 @@ const char *dwb_source_name(enum dwb_source source)
     return (unsigned)source <= DWB_SOURCE_SIMULATED ? source_names[source] : NULL;
 }
 
+static const char *const outcome_names[DWB_N_OUTCOMES] = {
+    [DWB_OUTCOME_COUNTED] = "counted",
+    [DWB_OUTCOME_NO_PMU] = "no_pmu",
+    [DWB_OUTCOME_PARANOID] = "paranoid",
+    [DWB_OUTCOME_SECCOMP] = "seccomp",
+    [DWB_OUTCOME_DENIED] = "denied",
+    [DWB_OUTCOME_NO_SYSCALL] = "no_syscall",
+    [DWB_OUTCOME_NOT_ON_THIS_CPU] = "not_on_this_cpu",
+    [DWB_OUTCOME_COUNTS_NOTHING] = "counts_nothing",
+    [DWB_OUTCOME_FAILS_CALIBRATION] = "fails_calibration",
+    [DWB_OUTCOME_DOES_NOT_FIT] = "does_not_fit",
+    [DWB_OUTCOME_HELD] = "held",
+    [DWB_OUTCOME_BAD_CATALOGUE] = "bad_catalogue",
+    [DWB_OUTCOME_NO_WINDOW] = "no_window",
+    [DWB_OUTCOME_FAILED] = "failed",
+};
+
+const char *dwb_outcome_name(enum dwb_outcome outcome)
+{
+    return (unsigned)outcome < DWB_N_OUTCOMES ? outcome_names[outcome] : NULL;
+}
+
+int dwb_outcome_from_name(const char *name, enum dwb_outcome *ret_outcome)
+{
+    for (size_t i = 0; i < DWB_N_OUTCOMES; i++)
+        if (strcmp(name, outcome_names[i]) == 0) {
+            *ret_outcome = (enum dwb_outcome)i;
+            return 0;
+        }
+    return -EINVAL;
+}
+
 static json_t *seed_to_json(uint64_t seed)
 {
     char text[24];
@@ -121,8 +153,10 @@ static json_t *counters_to_json(const struct dwb_record *record)
     for (size_t i = 0; array && i < record->n_counters; i++) {
         const struct dwb_counter *c = &record->counters[i];
         json_t *item =
-            json_pack("{s:s, s:s, s:s, s:s?, s:s}", "name", c->name, "event", c->event, "unit",
-                      c->unit, "source", dwb_source_name(c->source), "reason", c->reason);
+            json_pack("{s:s, s:s, s:s, s:s?, s:s, s:s, s:o}", "name", c->name, "event", c->event,
+                      "unit", c->unit, "source", dwb_source_name(c->source), "reason", c->reason,
+                      "outcome", dwb_outcome_name(c->outcome), "overhead",
+                      c->has_overhead ? json_integer((json_int_t)c->overhead) : json_null());
         if (json_array_append_new(array, item) < 0) {
             json_decref(array);
             return NULL;
@@ -150,7 +184,7 @@ static json_t *readings_to_json(const struct dwb_record *record)
 json_t *dwb_record_to_json(const struct dwb_record *record)
 {
     /* "o" steals each new reference and fails the whole pack when one of them is NULL. */
-    return json_pack(
+    json_t *object = json_pack(
         "{s:s, s:s, s:o, s:I, s:I, s:o, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "type",
         "replicate", "schema", DWB_RECORD_SCHEMA, "layer", dwb_layer_to_json(&record->layer),
         "replicate", (json_int_t)record->replicate, "cpu", (json_int_t)record->cpu, "seed",
@@ -159,6 +193,13 @@ json_t *dwb_record_to_json(const struct dwb_record *record)
         subjects_to_json(record), "samples", samples_to_json(record), "counters",
         counters_to_json(record), "readings", readings_to_json(record), "environment",
         record->environment ? json_incref(record->environment) : json_object());
+
+    if (object && record->simulation &&
+        json_object_set_new(object, "simulation", dwb_simulation_to_json(record->simulation)) < 0) {
+        json_decref(object);
+        return NULL;
+    }
+    return object;
 }
 
 /* Copies a JSON string that fits, NUL included, and holds no control character. */
@@ -245,12 +286,27 @@ static int take_subject(json_t *item, struct dwb_subject *subject)
     return 0;
 }
 
+/* Both are younger than the rest: a record of the store may be without them. */
+static int take_outcome(const json_t *outcome, const json_t *overhead, struct dwb_counter *counter)
+{
+    counter->outcome =
+        counter->source == DWB_SOURCE_NONE ? DWB_OUTCOME_FAILED : DWB_OUTCOME_COUNTED;
+    if (outcome &&
+        (!json_is_string(outcome) ||
+         dwb_outcome_from_name(json_string_value(outcome), &counter->outcome) < 0 ||
+         (counter->source == DWB_SOURCE_NONE) == (counter->outcome == DWB_OUTCOME_COUNTED)))
+        return -EINVAL;
+    counter->has_overhead = overhead && !json_is_null(overhead);
+    return counter->has_overhead ? take_count(overhead, 0, INT64_MAX, &counter->overhead) : 0;
+}
+
 static int take_counter(json_t *item, struct dwb_counter *counter)
 {
-    json_t *name, *event, *unit, *source, *reason;
+    json_t *name, *event, *unit, *source, *reason, *outcome = NULL, *overhead = NULL;
 
-    if (json_unpack_ex(item, NULL, JSON_STRICT, "{s:o, s:o, s:o, s:o, s:o}", "name", &name, "event",
-                       &event, "unit", &unit, "source", &source, "reason", &reason) < 0 ||
+    if (json_unpack_ex(item, NULL, JSON_STRICT, "{s:o, s:o, s:o, s:o, s:o, s?o, s?o}", "name",
+                       &name, "event", &event, "unit", &unit, "source", &source, "reason", &reason,
+                       "outcome", &outcome, "overhead", &overhead) < 0 ||
         take_text(name, counter->name, sizeof counter->name) < 0 || counter->name[0] == '\0' ||
         take_text(event, counter->event, sizeof counter->event) < 0 ||
         take_text(unit, counter->unit, sizeof counter->unit) < 0 ||
@@ -258,12 +314,12 @@ static int take_counter(json_t *item, struct dwb_counter *counter)
         return -EINVAL;
     if (json_is_null(source)) {
         counter->source = DWB_SOURCE_NONE;
-        return 0;
+        return take_outcome(outcome, overhead, counter);
     }
     for (unsigned i = DWB_SOURCE_HARDWARE; json_is_string(source) && i <= DWB_SOURCE_SIMULATED; i++)
         if (strcmp(json_string_value(source), source_names[i]) == 0) {
             counter->source = (enum dwb_source)i;
-            return 0;
+            return take_outcome(outcome, overhead, counter);
         }
     return -EINVAL;
 }
@@ -367,20 +423,30 @@ static int take_samples_and_readings(const json_t *samples, const json_t *readin
     return r;
 }
 
+/* The member is only there when it was asked for. */
+static int take_simulation(const json_t *simulation, struct dwb_record *record)
+{
+    return simulation
+               ? dwb_simulation_from_json(simulation, record->n_subjects, &record->simulation)
+               : 0;
+}
+
 int dwb_record_from_json(const json_t *object, struct dwb_record **ret_record)
 {
     DWB_CLEANUP(dwb_record_freep) struct dwb_record *record = NULL;
     json_t *type, *schema, *layer, *replicate, *cpu, *seed, *cache, *elapsed, *kernel;
-    json_t *subjects, *samples, *counters, *readings, *environment;
+    json_t *subjects, *samples, *counters, *readings, *environment, *simulation = NULL;
     int r;
 
     /* json_unpack does not write to what it reads, but its parameter is not const. */
     if (json_unpack_ex((json_t *)(uintptr_t)object, NULL, JSON_STRICT,
-                       "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+                       "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
+                       "s?o}",
                        "type", &type, "schema", &schema, "layer", &layer, "replicate", &replicate,
                        "cpu", &cpu, "seed", &seed, "cache", &cache, "elapsed_ns", &elapsed,
                        "kernel_ns", &kernel, "subjects", &subjects, "samples", &samples, "counters",
-                       &counters, "readings", &readings, "environment", &environment) < 0)
+                       &counters, "readings", &readings, "environment", &environment, "simulation",
+                       &simulation) < 0)
         return -EINVAL;
     if (!json_is_string(type) || strcmp(json_string_value(type), "replicate") != 0 ||
         !json_is_string(schema) || strcmp(json_string_value(schema), DWB_RECORD_SCHEMA) != 0 ||
@@ -400,6 +466,8 @@ int dwb_record_from_json(const json_t *object, struct dwb_record **ret_record)
     r = take_subjects_and_counters(subjects, counters, record);
     if (r == 0)
         r = take_samples_and_readings(samples, readings, record);
+    if (r == 0)
+        r = take_simulation(simulation, record);
     if (r < 0)
         return r;
     record->environment = json_incref(environment);
@@ -416,5 +484,6 @@ void dwb_record_free(struct dwb_record *record)
     free(record->counters);
     free(record->readings);
     json_decref(record->environment);
+    dwb_simulation_free(record->simulation);
     free(record);
 }

@@ -11,6 +11,7 @@
  */
 
 #include "common/layer.h"
+#include "common/simulation.h"
 #include "common/spec.h"
 
 #include <jansson.h>
@@ -39,6 +40,24 @@ enum dwb_source {                       /* where a value comes from; never mixed
                   DWB_SOURCE_DERIVED,   /* arithmetic on counted values */
                   DWB_SOURCE_ANALYTIC,  /* arithmetic on the shape */
                   DWB_SOURCE_SIMULATED, /* Valgrind */
+};
+
+enum dwb_outcome { /* of the attempt to count: a closed list, each with a remedy */
+                   DWB_OUTCOME_COUNTED, /* docs/counters.md says what to do about the others */
+                   DWB_OUTCOME_NO_PMU,
+                   DWB_OUTCOME_PARANOID,   /* kernel.perf_event_paranoid above 2 */
+                   DWB_OUTCOME_SECCOMP,    /* EPERM */
+                   DWB_OUTCOME_DENIED,     /* EACCES, and the paranoid level is not why */
+                   DWB_OUTCOME_NO_SYSCALL, /* ENOSYS */
+                   DWB_OUTCOME_NOT_ON_THIS_CPU,
+                   DWB_OUTCOME_COUNTS_NOTHING, /* opens, and stays at 0 */
+                   DWB_OUTCOME_FAILS_CALIBRATION,
+                   DWB_OUTCOME_DOES_NOT_FIT, /* too many events for the PMU at once */
+                   DWB_OUTCOME_HELD,         /* the NMI watchdog or another tool has the PMU */
+                   DWB_OUTCOME_BAD_CATALOGUE,
+                   DWB_OUTCOME_NO_WINDOW, /* fewer blocks than passes */
+                   DWB_OUTCOME_FAILED,    /* anything else; the reason has the error */
+                   DWB_N_OUTCOMES
 };
 
 struct dwb_subject {
@@ -79,6 +98,9 @@ struct dwb_counter {
     char unit[16];   /* "", "ns" */
     enum dwb_source source;
     char reason[256]; /* why not, when source is NONE; else a note or "" */
+    enum dwb_outcome outcome;
+    bool has_overhead;
+    uint64_t overhead; /* what an empty window counts: starting and reading it, a window */
 };
 
 struct dwb_reading {
@@ -105,12 +127,15 @@ struct dwb_record {
     size_t n_counters;
     struct dwb_reading *readings;
     size_t n_readings;
-    json_t *environment; /* object; unreadable members are null */
+    json_t *environment;               /* object; unreadable members are null */
+    struct dwb_simulation *simulation; /* NULL = was not asked for in this replicate */
 };
 
 const char *dwb_operation_name(enum dwb_operation operation);
 int dwb_operation_from_name(const char *name, enum dwb_operation *ret_operation);
-const char *dwb_source_name(enum dwb_source source); /* NULL for NONE */
+const char *dwb_source_name(enum dwb_source source);    /* NULL for NONE */
+const char *dwb_outcome_name(enum dwb_outcome outcome); /* "counted", "no_pmu", ... */
+int dwb_outcome_from_name(const char *name, enum dwb_outcome *ret_outcome);
 
 /* New reference, or NULL without memory. */
 json_t *dwb_record_to_json(const struct dwb_record *record);

@@ -106,6 +106,28 @@ static int set_backends(struct dwb_spec *spec, const char *value, char *message)
     return 0;
 }
 
+static int set_simulate(struct dwb_spec *spec, const char *value, char *message)
+{
+    spec->options.simulate = strcmp(value, "true") == 0;
+    if (!spec->options.simulate && strcmp(value, "false") != 0)
+        return complain(message, "must be true or false: one call of each operation under "
+                                 "Valgrind's Callgrind, besides the measurement");
+    return 0;
+}
+
+static int set_geometry(struct dwb_spec *spec, const char *value, char *message)
+{
+    struct dwb_geometry geometry;
+
+    if (dwb_geometry_parse(value, &geometry) < 0)
+        return complain(message,
+                        "must be three caches to simulate, I1/D1/LL, each bytes,ways,bytes "
+                        "of a line with a power of two of sets, such as "
+                        "32768,8,64/49152,12,64/33554432,16,64");
+    dwb_geometry_text(&geometry, spec->options.geometry);
+    return 0;
+}
+
 static int set_alpha(struct dwb_spec *spec, const char *value, char *message)
 {
     double alpha;
@@ -157,6 +179,8 @@ int dwb_spec_option(struct dwb_spec *spec, const char *key, const char *value,
         {"replicates", set_replicates},
         {"seed", set_seed},
         {"backends", set_backends},
+        {"simulate", set_simulate},
+        {"geometry", set_geometry},
         {"alpha", set_alpha},
         {"resolution", set_resolution},
         {"network_resolution", set_network_resolution},
@@ -331,6 +355,10 @@ json_t *dwb_spec_to_json(const struct dwb_spec *spec)
     dwb_backends_to_text(options->backends, backends);
     r |= json_object_set_new(object, "backends", json_string(backends));
     r |= json_object_set_new(object, "seed", json_integer((json_int_t)options->seed));
+    if (options->simulate)
+        r |= json_object_set_new(object, "simulate", json_true());
+    if (options->geometry[0])
+        r |= json_object_set_new(object, "geometry", json_string(options->geometry));
     if (spec->is_suite) {
         layers = json_array();
         r |= json_object_set_new(object, "alpha", json_real(spec->alpha));

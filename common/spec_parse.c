@@ -32,7 +32,8 @@ static const struct field {
 #define N_FIELDS (sizeof(fields) / sizeof(fields[0]))
 
 static const char layer_keys[] = "name, Dk, Dx, M, N, stride, padding, repeat";
-static const char option_keys[] = "isa, cache, budget, precision, replicates, seed, backends";
+static const char option_keys[] = "isa, cache, budget, precision, replicates, seed, backends, "
+                                  "simulate, geometry";
 static const char suite_keys[] = "name, defaults, layers, alpha, resolution, network_resolution";
 
 enum mapping_kind { A_LAYER_FILE, A_LAYER_OF_A_SUITE, THE_DEFAULTS };

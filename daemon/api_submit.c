@@ -188,6 +188,18 @@ static bool check_backends(struct submit *submit, const json_t *machine)
     return true;
 }
 
+static bool check_simulation(struct submit *submit, const json_t *machine)
+{
+    const json_t *simulation = json_object_get(machine, "simulation");
+    const char *reason = json_string_value(json_object_get(simulation, "reason"));
+
+    if (!submit->spec->options.simulate || !json_is_false(json_object_get(simulation, "available")))
+        return true;
+    refuse_option(submit, "simulation_not_available", "simulate", "true",
+                  reason ? reason : "this machine cannot simulate");
+    return false;
+}
+
 /* What the probe did not find is refused now, not by every worker later. Before the probe has
  * answered nothing is known, and the worker says it. */
 static bool check_machine(struct submit *submit)
@@ -195,7 +207,8 @@ static bool check_machine(struct submit *submit)
     const struct dwb_api *api = submit->api;
     const json_t *machine = api->probe ? dwb_probe_document(api->probe) : NULL;
 
-    return check_isa(submit, machine) && check_backends(submit, machine);
+    return check_isa(submit, machine) && check_backends(submit, machine) &&
+           check_simulation(submit, machine);
 }
 
 static bool check_limits(struct submit *submit)

@@ -22,5 +22,7 @@ int dwb_estimate_of(const struct dwb_spec *spec, struct dwb_estimate *ret_estima
 /* Timed calls and warm-up of one replicate. */
 uint64_t dwb_estimate_slice_ns(const struct dwb_options *options);
 
-/* When a replicate is given up: base_ns on top of its slice and its multiply-adds. */
-uint64_t dwb_estimate_deadline_ns(const struct dwb_spec *spec, size_t layer, uint64_t base_ns);
+/* When a replicate is given up: base_ns on top of its slice, its multiply-adds and, if it
+ * simulates, those under Valgrind. */
+uint64_t dwb_estimate_deadline_ns(const struct dwb_spec *spec, size_t layer, bool simulates,
+                                  uint64_t base_ns);

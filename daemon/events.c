@@ -93,6 +93,26 @@ json_t *dwb_event_queued(const char *job, uint64_t at_ns, size_t position)
     return event;
 }
 
+json_t *dwb_event_progress(const char *job, uint64_t at_ns,
+                           const struct dwb_supervisor_progress *progress, double fraction)
+{
+    json_t *event = dwb_event_new("progress", job, at_ns);
+
+    json_object_set_new(event, "layer", json_string(progress->layer->name));
+    json_object_set_new(event, "layer_index", json_integer(progress->layer_index));
+    json_object_set_new(event, "replicate", json_integer(progress->replicate));
+    json_object_set_new(event, "done_ns", json_integer((json_int_t)progress->done_ns));
+    json_object_set_new(event, "slice_ns", json_integer((json_int_t)progress->slice_ns));
+    json_object_set_new(event, "fraction", json_real(fraction));
+    if (progress->simulating) {
+        json_object_set_new(event, "simulating", json_string(progress->simulating));
+        json_object_set_new(event, "backend", json_string(progress->backend));
+        json_object_set_new(event, "step", json_integer(progress->step));
+        json_object_set_new(event, "steps", json_integer(progress->n_steps));
+    }
+    return event;
+}
+
 json_t *dwb_event_result(const char *job, uint64_t at_ns)
 {
     json_t *event = dwb_event_new("result", job, at_ns);

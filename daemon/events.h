@@ -7,6 +7,7 @@
  */
 
 #include "daemon/store.h"
+#include "daemon/supervisor.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -46,6 +47,8 @@ json_t *dwb_event_new(const char *event, const char *job, uint64_t at_ns);
 
 /* The shapes of docs/protocol.md. All: new reference or NULL. */
 json_t *dwb_event_queued(const char *job, uint64_t at_ns, size_t position);
+json_t *dwb_event_progress(const char *job, uint64_t at_ns,
+                           const struct dwb_supervisor_progress *progress, double fraction);
 json_t *dwb_event_result(const char *job, uint64_t at_ns);
 json_t *dwb_event_done(const char *job, uint64_t at_ns, enum dwb_job_state state,
                        const char *reason);

@@ -327,13 +327,7 @@ static void on_progress(const struct dwb_supervisor_progress *progress, void *us
         return;
     job->progress_ns = now_ns;
     dwb_supervisor_totals(jobs->supervisor, &totals);
-    json_t *event = dwb_event_new("progress", job->id, dwb_clock_real_ns());
-    json_object_set_new(event, "layer", json_string(progress->layer->name));
-    json_object_set_new(event, "layer_index", json_integer(progress->layer_index));
-    json_object_set_new(event, "replicate", json_integer(progress->replicate));
-    json_object_set_new(event, "done_ns", json_integer((json_int_t)progress->done_ns));
-    json_object_set_new(event, "slice_ns", json_integer((json_int_t)progress->slice_ns));
-    json_object_set_new(event, "fraction", json_real(totals.fraction));
+    json_t *event = dwb_event_progress(job->id, dwb_clock_real_ns(), progress, totals.fraction);
     dwb_event_log_add(&job->log, event, false);
 }
 

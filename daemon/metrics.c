@@ -284,6 +284,28 @@ static void render_layers(const struct dwb_metrics *metrics, const struct page *
     }
 }
 
+/* Outcome of the probe: "counted", or a name of the closed list in docs/counters.md. */
+static void render_outcomes(const struct page *page, const struct dwb_metrics_view *view)
+{
+    const json_t *counter;
+    size_t i;
+
+    head(page, GAUGE, "dwbench_counters_outcome", "",
+         "1 for what came of the attempt to count it here.");
+    json_array_foreach(view->counters, i, counter)
+    {
+        const char *name = json_string_value(json_object_get(counter, "name"));
+        const char *outcome = json_string_value(json_object_get(counter, "outcome"));
+
+        if (!name || !outcome || i >= 64)
+            continue;
+        fputs("dwbench_counters_outcome", page->stream);
+        label(page, "{", "counter", name);
+        label(page, ",", "outcome", outcome);
+        fputs("} 1\n", page->stream);
+    }
+}
+
 static double read_start_time(void)
 {
     unsigned long long started = 0, boot_s = 0;
@@ -373,6 +395,7 @@ int dwb_metrics_render(const struct dwb_metrics *metrics, const struct dwb_metri
     render_jobs(metrics, &page, view);
     render_http(metrics, &page, view);
     render_layers(metrics, &page, view);
+    render_outcomes(&page, view);
     render_process(&page, view);
     if (openmetrics)
         fputs("# EOF\n", page.stream);

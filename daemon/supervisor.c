@@ -272,17 +272,40 @@ static void on_worker_progress(const json_t *line, void *userdata)
 
     if (done_ns < 0 || slice_ns <= 0)
         return;
+    const char *simulating = json_string_value(json_object_get(line, "simulating"));
+    const char *backend = json_string_value(json_object_get(line, "backend"));
+    json_int_t step = json_integer_value(json_object_get(line, "step"));
+    json_int_t n_steps = json_integer_value(json_object_get(line, "steps"));
     struct dwb_supervisor_progress progress = {
         .layer = &run->spec->layers[run->layer],
         .layer_index = run->layer,
         .replicate = run->replicate,
         .done_ns = (uint64_t)(done_ns < slice_ns ? done_ns : slice_ns),
         .slice_ns = (uint64_t)slice_ns,
+        .simulating =
+            backend && step > 0 && step <= UINT32_MAX && n_steps >= step && n_steps <= UINT32_MAX
+                ? simulating
+                : NULL,
+        .backend = backend,
+        .step = (uint32_t)step,
+        .n_steps = (uint32_t)n_steps,
     };
     supervisor->hooks.progress(&progress, supervisor->hooks.userdata);
 }
 
-static char *make_request(const struct dwb_supervisor *supervisor)
+/* One replicate of a layer simulates: the first that is measured. */
+static bool wants_simulation(const struct run *run)
+{
+    size_t n;
+    struct dwb_record *const *records = dwb_records_of_layer(run->records, run->layer, &n);
+
+    for (size_t i = 0; i < n; i++)
+        if (records[i]->simulation)
+            return false;
+    return run->spec->options.simulate;
+}
+
+static char *make_request(const struct dwb_supervisor *supervisor, bool simulates)
 {
     const struct run *run = supervisor->run;
     const struct dwb_options *options = &run->spec->options;
@@ -295,6 +318,10 @@ static char *make_request(const struct dwb_supervisor *supervisor)
         "cache", dwb_cache_mode_name(options->cache), "backends", backends, "slice_ns",
         (json_int_t)dwb_estimate_slice_ns(options), "seed", (json_int_t)options->seed, "replicate",
         (json_int_t)run->replicate, "cpu", (json_int_t)supervisor->options.measure_cpu);
+    if (request && simulates)
+        json_object_set_new(request, "simulate", json_true());
+    if (request && simulates && options->geometry[0])
+        json_object_set_new(request, "geometry", json_string(options->geometry));
     dwb_cleanup_free char *text = request ? json_dumps(request, JSON_COMPACT) : NULL;
     char *line = NULL;
 
@@ -308,13 +335,15 @@ static int start_worker(struct dwb_supervisor *supervisor)
 {
     const struct dwb_supervisor_options *options = &supervisor->options;
     const struct run *run = supervisor->run;
-    dwb_cleanup_free char *request = make_request(supervisor);
+    bool simulates = wants_simulation(run);
+    dwb_cleanup_free char *request = make_request(supervisor, simulates);
     struct dwb_worker_options worker = {
         .program = options->worker,
         .record_type = "replicate",
         .request = request,
         .affinity = &options->affinity,
-        .deadline_ns = dwb_estimate_deadline_ns(run->spec, run->layer, options->worker_deadline_ns),
+        .deadline_ns =
+            dwb_estimate_deadline_ns(run->spec, run->layer, simulates, options->worker_deadline_ns),
         .memory_bytes_max = options->memory_bytes_max,
     };
 

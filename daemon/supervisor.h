@@ -47,6 +47,9 @@ struct dwb_supervisor_progress {
     uint32_t layer_index;
     uint32_t replicate;
     uint64_t done_ns, slice_ns;
+    const char *simulating; /* operation; NULL = it measures */
+    const char *backend;    /* of that */
+    uint32_t step, n_steps;
 };
 
 /* What a job's owner hears, from the loop, in this order: started, known (for each replicate

@@ -15,7 +15,6 @@
 #include "common/cleanup.h"
 #include "common/paths.h"
 #include "common/theory.h"
-#include "measure/verify.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -408,6 +407,17 @@ static void add_forms(struct dwb_bench *bench, const struct dwb_bench_forms *for
         add_fused(bench, forms, nominal->separable);
 }
 
+static void probe_sizes(const struct dwb_request *request, uint32_t cpu,
+                        uint64_t sizes[DWB_PROBE_LEVELS])
+{
+    struct dwb_caches caches;
+
+    if (request->without_probes)
+        return;
+    dwb_machine_caches(cpu, &caches);
+    dwb_probe_sizes(&caches, sizes);
+}
+
 static int build(struct dwb_bench *bench, const struct dwb_request *request, uint32_t cpu,
                  char *error)
 {
@@ -424,8 +434,7 @@ static int build(struct dwb_bench *bench, const struct dwb_request *request, uin
     const struct dwb_layer *layer = &bench->layer;
     struct dwb_bench_forms *native = &bench->forms[0];
     struct dwb_theory theory, canary_theory;
-    struct dwb_caches caches;
-    uint64_t sizes[DWB_PROBE_LEVELS];
+    uint64_t sizes[DWB_PROBE_LEVELS] = {0};
     int r;
 
     r = dwb_theory_of(layer, &theory);
@@ -450,8 +459,7 @@ static int build(struct dwb_bench *bench, const struct dwb_request *request, uin
                  dwb_isa_name(bench->isa));
         return -ENOTSUP;
     }
-    dwb_machine_caches(cpu, &caches);
-    dwb_probe_sizes(&caches, sizes);
+    probe_sizes(request, cpu, sizes);
     r = allocate_all(bench, sizes, error);
     if (r < 0)
         return r;
@@ -506,74 +514,6 @@ void dwb_bench_free(struct dwb_bench *bench)
     for (size_t i = 0; i < DWB_BENCH_N_BUFFERS; i++)
         dwb_buffer_deinit(&bench->buffers[i]);
     free(bench);
-}
-
-static bool is_operation(const struct dwb_bench *bench, size_t i)
-{
-    return bench->subjects[i].backend[0] != '\0';
-}
-
-static void verify_fused(struct dwb_bench *bench, const struct dwb_bench_chain *chain,
-                         struct dwb_verification *found)
-{
-    const struct dwb_bench_fused *fused = chain->fused;
-
-    dwb_verify_separable(&fused->separable.depthwise, &fused->separable.pointwise,
-                         fused->args.input, chain->stages[0]->weights, chain->stages[1]->weights,
-                         fused->args.output, &bench->positions, found);
-}
-
-static void verify_chain(struct dwb_bench *bench, size_t i)
-{
-    const struct dwb_bench_chain *chain = bench->tasks[i].context;
-    struct dwb_subject *subject = &bench->subjects[i];
-    struct dwb_verification found = {0};
-
-    if (chain->fused)
-        verify_fused(bench, chain, &found);
-    for (size_t k = 0; !chain->fused && k < chain->n; k++) {
-        const struct dwb_bench_stage *stage = chain->stages[k];
-
-        dwb_verify(stage->op, &stage->conv, stage->args.input, stage->weights, stage->args.output,
-                   &bench->positions, &found);
-    }
-    subject->verified += found.n;
-    subject->mismatched += found.mismatched;
-    if (found.worst > subject->worst_error)
-        subject->worst_error = found.worst;
-}
-
-static void poison(struct dwb_bench *bench, const float *output)
-{
-    for (size_t b = 0; b < DWB_BENCH_N_BUFFERS; b++)
-        if (bench->buffers[b].data == output)
-            dwb_buffer_poison(&bench->buffers[b]);
-}
-
-void dwb_bench_verify(struct dwb_bench *bench)
-{
-    /* Subjects are in an order in which the pointwise finds the depthwise's output as its input. */
-    for (size_t i = 0; i < bench->n; i++) {
-        const struct dwb_bench_chain *chain = bench->tasks[i].context;
-
-        if (!is_operation(bench, i))
-            continue;
-        if (chain->fused) {
-            poison(bench, chain->fused->args.output);
-            poison(bench, chain->fused->args.scratch);
-        }
-        for (size_t k = 0; !chain->fused && k < chain->n; k++)
-            poison(bench, chain->stages[k]->args.output);
-        run_chain(bench->tasks[i].context);
-        verify_chain(bench, i);
-    }
-}
-
-void dwb_bench_verify_last(struct dwb_bench *bench)
-{
-    for (size_t i = 0; i < bench->n; i++)
-        if (is_operation(bench, i))
-            verify_chain(bench, i);
 }
 
 uint64_t dwb_bench_mismatches(const struct dwb_bench *bench)

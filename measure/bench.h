@@ -105,6 +105,13 @@ void dwb_bench_verify(struct dwb_bench *bench);
 /* The same comparison for what the last timed calls left behind; runs nothing. */
 void dwb_bench_verify_last(struct dwb_bench *bench);
 
+/* The same of one operation. */
+void dwb_bench_verify_subject(struct dwb_bench *bench, size_t i);
+
+/* Its index; bench->n when there is none. */
+size_t dwb_bench_find(const struct dwb_bench *bench, const char *backend,
+                      enum dwb_operation operation);
+
 uint64_t dwb_bench_mismatches(const struct dwb_bench *bench);
 
 /* For the sampler's cold mode: every buffer of the bench but the probes' out of the caches. */

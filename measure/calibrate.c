@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,82 +22,78 @@
 #define TOLERANCE 0.02
 #define N_WINDOWS 3
 
-struct expectation {
-    enum dwb_work_kind kind;
-    uint64_t count;
-    bool exact; /* else `count` is the least */
-};
-
-static struct expectation expect(const struct dwb_work *work, const char *name)
+static struct dwb_calibration expect(const struct dwb_work *work, const char *name)
 {
     const struct {
         const char *name;
-        struct expectation expectation;
+        struct dwb_calibration calibration;
     } table[] = {
-        {"cycles", {DWB_WORK_LOOP, work->instructions / 16, false}},
-        {"instructions", {DWB_WORK_LOOP, work->instructions, true}},
-        {"flops", {DWB_WORK_FLOPS, work->flops, true}},
-        {"branch_misses", {DWB_WORK_MISSES, work->n_branches / 10, false}},
+        {"cycles", {DWB_WORK_LOOP, work->instructions / 16, false, false, 0}},
+        {"instructions", {DWB_WORK_LOOP, work->instructions, true, false, 0}},
+        {"flops", {DWB_WORK_FLOPS, work->flops, true, false, 0}},
+        {"branch_misses", {DWB_WORK_MISSES, work->n_branches / 10, false, false, 0}},
     };
 
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
         if (strcmp(table[i].name, name) == 0)
-            return table[i].expectation;
+            return table[i].calibration;
     /* Misses and stalls: every load misses; prefetches and merges may hide most, not all. */
-    return (struct expectation){DWB_WORK_MISSES, work->n_loads / 8, false};
+    return (struct dwb_calibration){.kind = DWB_WORK_MISSES, .expected = work->n_loads / 8};
 }
 
-static void reason_watchdog(char *text, size_t size)
+void dwb_refuse(struct dwb_refusal *refusal, enum dwb_outcome outcome, const char *format, ...)
+{
+    va_list arguments;
+
+    refusal->outcome = outcome;
+    va_start(arguments, format);
+    vsnprintf(refusal->reason, sizeof refusal->reason, format, arguments);
+    va_end(arguments);
+}
+
+static int read_setting(const struct dwb_perf *perf, const char *name, int64_t *ret_value)
+{
+    char path[512];
+
+    snprintf(path, sizeof path, "%s/proc/sys/kernel/%s", perf->root, name);
+    return dwb_machine_read_int(path, ret_value);
+}
+
+/* "" where no NMI watchdog holds a counter. */
+static const char *watchdog_text(const struct dwb_perf *perf)
 {
     int64_t watchdog;
 
-    text[0] = '\0';
-    if (dwb_machine_read_int("/proc/sys/kernel/nmi_watchdog", &watchdog) == 0 && watchdog > 0)
-        snprintf(text, size, " (the NMI watchdog holds a counter: sysctl kernel.nmi_watchdog=0)");
+    return read_setting(perf, "nmi_watchdog", &watchdog) == 0 && watchdog > 0
+               ? " (the NMI watchdog holds a counter: sysctl kernel.nmi_watchdog=0)"
+               : "";
 }
 
-static void reason_refused(int error, char *reason)
+static void refuse_permission(const struct dwb_perf *perf, int error, struct dwb_refusal *refusal)
 {
     int64_t paranoid;
-    bool known = dwb_machine_read_int("/proc/sys/kernel/perf_event_paranoid", &paranoid) == 0;
+    bool known = read_setting(perf, "perf_event_paranoid", &paranoid) == 0;
 
     if (error == -EPERM)
-        snprintf(reason, DWB_REASON_MAX,
-                 "perf_event_open is forbidden (EPERM): a container's seccomp filter or a security "
-                 "module denies it; allow perf_event_open there%s",
-                 known && paranoid > 2 ? ", and set sysctl kernel.perf_event_paranoid=2" : "");
+        dwb_refuse(refusal, DWB_OUTCOME_SECCOMP,
+                   "perf_event_open is forbidden (EPERM): a container's seccomp filter or a "
+                   "security module denies it; allow perf_event_open there%s",
+                   known && paranoid > 2 ? ", and set sysctl kernel.perf_event_paranoid=2" : "");
     else if (known && paranoid > 2)
-        snprintf(reason, DWB_REASON_MAX,
-                 "no permission (EACCES): kernel.perf_event_paranoid is %" PRId64
-                 " and counting one's own user mode needs 2 or less: sysctl "
-                 "kernel.perf_event_paranoid=2 (where 3 exists, CAP_PERFMON alone does not help)",
-                 paranoid);
+        dwb_refuse(refusal, DWB_OUTCOME_PARANOID,
+                   "no permission (EACCES): kernel.perf_event_paranoid is %" PRId64
+                   " and counting one's own user mode needs 2 or less: sysctl "
+                   "kernel.perf_event_paranoid=2 (where 3 exists, CAP_PERFMON alone does not help)",
+                   paranoid);
     else if (known)
-        snprintf(reason, DWB_REASON_MAX,
-                 "no permission (EACCES), although kernel.perf_event_paranoid is %" PRId64
-                 " and would allow it: a security module denies perf_event_open",
-                 paranoid);
+        dwb_refuse(refusal, DWB_OUTCOME_DENIED,
+                   "no permission (EACCES), although kernel.perf_event_paranoid is %" PRId64
+                   " and would allow it: a security module denies perf_event_open",
+                   paranoid);
     else
-        snprintf(reason, DWB_REASON_MAX,
-                 "no permission (EACCES), and kernel.perf_event_paranoid cannot be read here; "
-                 "counting one's own user mode needs it at 2 or less");
-}
-
-static void reason_no_pmu(const char *errno_name, char *reason)
-{
-    char hypervisor[64];
-
-    if (dwb_machine_hypervisor(hypervisor, sizeof hypervisor) == 0 &&
-        strcmp(hypervisor, "none") != 0)
-        snprintf(reason, DWB_REASON_MAX,
-                 "no PMU under this hypervisor (%s): hardware events give %s; run on bare metal or "
-                 "on a virtual machine with a virtual PMU",
-                 hypervisor, errno_name);
-    else
-        snprintf(reason, DWB_REASON_MAX,
-                 "this kernel reaches no PMU: hardware events give %s (a virtual machine without "
-                 "one, or no driver for this CPU)",
-                 errno_name);
+        dwb_refuse(refusal, DWB_OUTCOME_DENIED,
+                   "no permission (EACCES), and kernel.perf_event_paranoid cannot be read here; "
+                   "counting one's own user mode needs it at 2 or less");
 }
 
 static const char *name_of(int error)
@@ -106,57 +103,73 @@ static const char *name_of(int error)
     return name ? name : "an unknown error";
 }
 
+static void refuse_no_pmu(int error, struct dwb_refusal *refusal)
+{
+    char hypervisor[64];
+
+    if (dwb_machine_hypervisor(hypervisor, sizeof hypervisor) == 0 &&
+        strcmp(hypervisor, "none") != 0)
+        dwb_refuse(refusal, DWB_OUTCOME_NO_PMU,
+                   "no PMU under this hypervisor (%s): hardware events give %s; run on bare metal "
+                   "or on a virtual machine with a virtual PMU",
+                   hypervisor, name_of(error));
+    else
+        dwb_refuse(refusal, DWB_OUTCOME_NO_PMU,
+                   "this kernel reaches no PMU: hardware events give %s (a virtual machine without "
+                   "one, or no driver for this CPU)",
+                   name_of(error));
+}
+
 /* Errors that are the machine's, not one event's. */
-static bool reason_machine(int error, char *reason)
+static bool refuse_machine(const struct dwb_perf *perf, int error, struct dwb_refusal *refusal)
 {
     switch (error) {
     case -EACCES:
     case -EPERM:
-        reason_refused(error, reason);
+        refuse_permission(perf, error, refusal);
         return true;
     case -ENOSYS:
-        snprintf(reason, DWB_REASON_MAX,
-                 "this kernel has no perf_event_open (ENOSYS): an emulator such as qemu-user, a "
-                 "seccomp filter, or a kernel built without CONFIG_PERF_EVENTS");
+        dwb_refuse(refusal, DWB_OUTCOME_NO_SYSCALL,
+                   "this kernel has no perf_event_open (ENOSYS): an emulator such as qemu-user, a "
+                   "seccomp filter, or a kernel built without CONFIG_PERF_EVENTS");
         return true;
     default:
         return false;
     }
 }
 
-static void reason_event(int error, const char *event, char *reason)
+static void refuse_event(const struct dwb_perf *perf, int error, const char *event,
+                         struct dwb_refusal *refusal)
 {
-    char watchdog[96];
-
-    if (reason_machine(error, reason))
+    if (refuse_machine(perf, error, refusal))
         return;
-    reason_watchdog(watchdog, sizeof watchdog);
     switch (error) {
     case -ENOENT:
     case -EOPNOTSUPP:
     case -ENODEV:
     case -ENXIO:
-        snprintf(reason, DWB_REASON_MAX,
-                 "the kernel's PMU driver has no such event on this CPU (%s): %.120s",
-                 name_of(error), event);
+        dwb_refuse(refusal, DWB_OUTCOME_NOT_ON_THIS_CPU,
+                   "the kernel's PMU driver has no such event on this CPU (%s): %.120s",
+                   name_of(error), event);
         break;
     case -EINVAL:
     case -ENOSPC:
-        snprintf(reason, DWB_REASON_MAX,
-                 "the kernel refuses the encoding, or its events do not fit the counters together "
-                 "(%s)%s: %.60s",
-                 name_of(error), watchdog, event);
+        dwb_refuse(
+            refusal, DWB_OUTCOME_DOES_NOT_FIT,
+            "the kernel refuses the encoding, or its events do not fit the counters together "
+            "(%s)%s: %.60s",
+            name_of(error), watchdog_text(perf), event);
         break;
     case -EBUSY:
-        snprintf(reason, DWB_REASON_MAX, "another tool holds the PMU for itself (EBUSY)");
+        dwb_refuse(refusal, DWB_OUTCOME_HELD, "another tool holds the PMU for itself (EBUSY)");
         break;
     default:
-        snprintf(reason, DWB_REASON_MAX, "perf_event_open failed: %s (%s)", strerror(-error),
-                 name_of(error));
+        dwb_refuse(refusal, DWB_OUTCOME_FAILED, "perf_event_open failed: %s (%s)", strerror(-error),
+                   name_of(error));
     }
 }
 
-int dwb_calibrate_preflight(const struct dwb_perf *perf, char reason[DWB_REASON_MAX])
+int dwb_calibrate_preflight(const struct dwb_perf *perf, struct dwb_refusal *refusal)
 {
     struct perf_event_attr attr;
     struct dwb_perf_group group;
@@ -169,11 +182,11 @@ int dwb_calibrate_preflight(const struct dwb_perf *perf, char reason[DWB_REASON_
     r = dwb_perf_group_add(&group, &attr, 1);
     dwb_perf_group_deinit(&group);
     if (r == -ENOENT || r == -EOPNOTSUPP || r == -ENODEV || r == -ENXIO) {
-        reason_no_pmu(name_of(r), reason);
+        refuse_no_pmu(r, refusal);
         return r;
     }
     /* Any other error may be of this one event: each event then answers for itself. */
-    return r < 0 && reason_machine(r, reason) ? r : 0;
+    return r < 0 && refuse_machine(perf, r, refusal) ? r : 0;
 }
 
 /* One window: the weighted sum of the candidate's events. */
@@ -198,70 +211,76 @@ static int window(struct dwb_perf_group *group, const struct dwb_work *work,
     return 0;
 }
 
-static bool passes(const struct expectation *expectation, uint64_t count)
+static bool passes(const struct dwb_calibration *calibration, uint64_t count)
 {
-    if (!expectation->exact)
-        return count >= expectation->count && count > 0;
-    return fabs((double)count - (double)expectation->count) <=
-           TOLERANCE * (double)expectation->count;
+    if (!calibration->exact)
+        return count >= calibration->expected && count > 0;
+    return fabs((double)count - (double)calibration->expected) <=
+           TOLERANCE * (double)calibration->expected;
 }
 
-static void reason_window(int r, char *reason)
+static void refuse_window(const struct dwb_perf *perf, int r, struct dwb_refusal *refusal)
 {
-    char watchdog[96];
-
-    reason_watchdog(watchdog, sizeof watchdog);
     if (r == DWB_PERF_E_NOT_COUNTED)
-        snprintf(reason, DWB_REASON_MAX,
-                 "not counted: it opened, but the PMU never had a free counter for it (read gave "
-                 "nothing)%s",
-                 watchdog);
+        dwb_refuse(refusal, DWB_OUTCOME_HELD,
+                   "not counted: it opened, but the PMU never had a free counter for it (read gave "
+                   "nothing)%s",
+                   watchdog_text(perf));
     else if (r == DWB_PERF_E_MULTIPLEXED)
-        snprintf(reason, DWB_REASON_MAX,
-                 "refused: it shared its hardware counter with other events (time_running < "
-                 "time_enabled), and dwbench scales nothing%s",
-                 watchdog);
+        dwb_refuse(refusal, DWB_OUTCOME_HELD,
+                   "refused: it shared its hardware counter with other events (time_running < "
+                   "time_enabled), and dwbench scales nothing%s",
+                   watchdog_text(perf));
     else
-        snprintf(reason, DWB_REASON_MAX, "reading it failed: %s (%s)", strerror(-r), name_of(r));
+        dwb_refuse(refusal, DWB_OUTCOME_FAILED, "reading it failed: %s (%s)", strerror(-r),
+                   name_of(r));
 }
 
-static void reason_count(const struct expectation *expectation, uint64_t count, char *reason)
+static void refuse_count(const struct dwb_calibration *calibration, uint64_t count,
+                         struct dwb_refusal *refusal)
 {
-    const char *bound = expectation->exact ? "" : "at least ";
+    const char *bound = calibration->exact ? "" : "at least ";
 
     if (count == 0)
-        snprintf(reason, DWB_REASON_MAX,
-                 "it opened but counted 0 over work with %s%" PRIu64
-                 ": this CPU or hypervisor does not implement it",
-                 bound, expectation->count);
+        dwb_refuse(refusal, DWB_OUTCOME_COUNTS_NOTHING,
+                   "it opened but counted 0 over work with %s%" PRIu64
+                   ": this CPU or hypervisor does not implement it",
+                   bound, calibration->expected);
     else
-        snprintf(reason, DWB_REASON_MAX,
-                 "failed its calibration: expected %s%" PRIu64 ", saw %" PRIu64 " (%.1f %%)", bound,
-                 expectation->count, count, 100.0 * (double)count / (double)expectation->count);
+        dwb_refuse(refusal, DWB_OUTCOME_FAILS_CALIBRATION,
+                   "failed its calibration: expected %s%" PRIu64 ", saw %" PRIu64 " (%.1f %%)",
+                   bound, calibration->expected, count,
+                   100.0 * (double)count / (double)calibration->expected);
 }
 
 int dwb_calibrate(const struct dwb_perf *perf, const struct dwb_work *work,
-                  const struct dwb_candidate *candidate, char reason[DWB_REASON_MAX])
+                  const struct dwb_candidate *candidate, struct dwb_calibration *ret_calibration,
+                  struct dwb_refusal *refusal)
 {
-    struct expectation expectation = expect(work, candidate->name);
+    struct dwb_calibration calibration = expect(work, candidate->name);
     struct dwb_perf_group group;
     uint64_t count = 0;
     int r;
 
     dwb_perf_group_init(&group, perf);
+    *ret_calibration = calibration;
     r = dwb_perf_group_add(&group, candidate->attrs, candidate->n);
     if (r < 0) {
-        reason_event(r, candidate->event, reason);
+        refuse_event(perf, r, candidate->event, refusal);
         return r;
     }
     for (int i = 0; i < N_WINDOWS; i++) {
-        r = window(&group, work, candidate, expectation.kind, &count);
-        if (r == 0 && passes(&expectation, count))
+        r = window(&group, work, candidate, calibration.kind, &count);
+        if (r == 0) {
+            ret_calibration->has_seen = true;
+            ret_calibration->seen = count;
+        }
+        if (r == 0 && passes(&calibration, count))
             break;
         if (r == 0)
-            reason_count(&expectation, count, reason);
+            refuse_count(&calibration, count, refusal);
         else
-            reason_window(r, reason);
+            refuse_window(perf, r, refusal);
         r = -ENODATA;
     }
     dwb_perf_group_deinit(&group);

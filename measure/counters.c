@@ -19,9 +19,12 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <string.h>
+#include <time.h>
 
 #define N_HARDWARE DWB_CATALOGUE_COUNTERS_MAX
 #define N_ALL      (N_HARDWARE + DWB_N_SOFTWARE)
+
+#define N_EMPTY_WINDOWS 16
 
 struct candidate { /* how one hardware counter is counted */
     struct perf_event_attr attrs[DWB_CATALOGUE_EVENTS_MAX];
@@ -42,8 +45,11 @@ struct dwb_counters {
     const struct dwb_perf *perf;
     struct dwb_counter list[N_ALL];
     struct candidate candidates[N_HARDWARE];
+    struct dwb_calibration calibrations[N_HARDWARE];
+    bool is_calibrated[N_HARDWARE]; /* or the attempt was made */
     struct group groups[N_HARDWARE];
     size_t n_groups;
+    uint64_t window_ns; /* an empty window; 0 = there is none */
 };
 
 static void list_init(struct dwb_counters *counters)
@@ -71,20 +77,22 @@ static void list_init(struct dwb_counters *counters)
     }
 }
 
-static void __attribute__((format(printf, 2, 3)))
-set_reason(struct dwb_counter *counter, const char *format, ...)
+static void __attribute__((format(printf, 3, 4)))
+refuse(struct dwb_counter *counter, enum dwb_outcome outcome, const char *format, ...)
 {
     va_list arguments;
 
+    counter->source = DWB_SOURCE_NONE;
+    counter->outcome = outcome;
     va_start(arguments, format);
     vsnprintf(counter->reason, sizeof counter->reason, format, arguments);
     va_end(arguments);
 }
 
-static void set_reason_all(struct dwb_counters *counters, const char *reason)
+static void refuse_all(struct dwb_counters *counters, const struct dwb_refusal *refusal)
 {
     for (size_t i = 0; i < N_HARDWARE; i++)
-        set_reason(&counters->list[i], "%s", reason);
+        refuse(&counters->list[i], refusal->outcome, "%s", refusal->reason);
 }
 
 /* "skx::A + 4*B" */
@@ -113,13 +121,13 @@ static int encode(struct dwb_counters *counters, size_t i, const char *pmu, uint
 
     describe(counter, pmu, entry);
     for (size_t k = 0; k < entry->n_events; k++) {
-        int r = dwb_pmu_encode(pmu, entry->events[k].name, cpu, &candidate->attrs[k], error,
-                               sizeof error);
+        int r = dwb_pmu_encode(counters->perf->root, pmu, entry->events[k].name, cpu,
+                               &candidate->attrs[k], error, sizeof error);
 
         if (r < 0) {
             dwb_pmu_library_version(version, sizeof version);
-            set_reason(counter, "libpfm4 %s does not encode %s::%.100s: %s", version, pmu,
-                       entry->events[k].name, error);
+            refuse(counter, DWB_OUTCOME_BAD_CATALOGUE, "libpfm4 %s does not encode %s::%.100s: %s",
+                   version, pmu, entry->events[k].name, error);
             return r;
         }
         candidate->weights[k] = entry->events[k].weight;
@@ -142,19 +150,44 @@ static void calibrate(struct dwb_counters *counters, const struct dwb_counters_c
             .weights = counters->candidates[i].weights,
         };
 
+        struct dwb_refusal refusal;
+
         if (!entry || entry->missing[0]) {
-            set_reason(counter, "%s",
-                       entry ? entry->missing : "the event catalogue has none for this CPU");
+            refuse(counter, DWB_OUTCOME_NOT_ON_THIS_CPU, "%s",
+                   entry ? entry->missing : "the event catalogue has none for this CPU");
             continue;
         }
         if (encode(counters, i, pmu, config->cpu, entry) < 0)
             continue;
         candidate.n = counters->candidates[i].n;
-        if (dwb_calibrate(config->perf, work, &candidate, counter->reason) < 0)
+        counters->is_calibrated[i] = true;
+        if (dwb_calibrate(config->perf, work, &candidate, &counters->calibrations[i], &refusal) <
+            0) {
+            refuse(counter, refusal.outcome, "%s", refusal.reason);
             continue;
+        }
         counter->source = DWB_SOURCE_HARDWARE;
-        set_reason(counter, "%s", entry->note);
+        counter->outcome = DWB_OUTCOME_COUNTED;
+        snprintf(counter->reason, sizeof counter->reason, "%s", entry->note);
     }
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
+/* The value of a counter from those of its group's events, of which its own begin at *at. */
+static uint64_t weigh(const struct candidate *candidate, const uint64_t *values, size_t *at)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < candidate->n; i++)
+        sum += values[(*at)++] * candidate->weights[i];
+    return sum;
 }
 
 /* Does the group count, all of its events, right now? */
@@ -199,8 +232,38 @@ static void pack(struct dwb_counters *counters, const struct dwb_work *work)
             counters->n_groups++;
             continue;
         }
-        counter->source = DWB_SOURCE_NONE;
-        set_reason(counter, "it counted alone, but could not be opened a second time");
+        refuse(counter, DWB_OUTCOME_HELD,
+               "it counted alone, but could not be opened a second time");
+    }
+}
+
+/* What a window costs that has nothing in it: starting and reading it is counted too, and takes
+ * time. The least of some windows, for noise only adds. */
+static void measure_overhead(struct dwb_counters *counters)
+{
+    for (size_t g = 0; g < counters->n_groups; g++) {
+        struct group *group = &counters->groups[g];
+        uint64_t values[DWB_PERF_GROUP_MAX], started_ns;
+
+        for (size_t i = 0; i < N_EMPTY_WINDOWS; i++) {
+            size_t at = 0;
+
+            started_ns = now_ns();
+            if (dwb_perf_group_start(&group->events) < 0 ||
+                dwb_perf_group_stop(&group->events, values) != 0)
+                continue;
+            uint64_t elapsed_ns = now_ns() - started_ns;
+            if (!counters->window_ns || elapsed_ns < counters->window_ns)
+                counters->window_ns = elapsed_ns ? elapsed_ns : 1;
+            for (size_t k = 0; k < group->n_members; k++) {
+                struct dwb_counter *counter = &counters->list[group->members[k]];
+                uint64_t sum = weigh(&counters->candidates[group->members[k]], values, &at);
+
+                if (!counter->has_overhead || sum < counter->overhead)
+                    counter->overhead = sum;
+                counter->has_overhead = true;
+            }
+        }
     }
 }
 
@@ -209,15 +272,17 @@ static bool find_catalogue(struct dwb_counters *counters, const struct dwb_count
                            char *pmu, size_t size, struct dwb_catalogue **ret_catalogue)
 {
     DWB_CLEANUP(dwb_diags_freep) struct dwb_diags *diags = dwb_diags_new();
-    char path[4096] = "", reason[DWB_REASON_MAX];
+    struct dwb_refusal refusal;
+    char path[4096] = "";
     int r = diags ? 0 : -ENOMEM;
 
     if (config->pmu)
         snprintf(pmu, size, "%s", config->pmu);
     else if (r == 0)
-        r = dwb_pmu_detect(pmu, size);
+        r = dwb_pmu_detect(config->perf->root, config->cpu, pmu, size);
     if (r == -ENOSYS) {
-        set_reason_all(counters, "libpfm4 could not start");
+        dwb_refuse(&refusal, DWB_OUTCOME_FAILED, "libpfm4 could not start");
+        refuse_all(counters, &refusal);
         return false;
     }
     if (r == 0)
@@ -231,11 +296,13 @@ static bool find_catalogue(struct dwb_counters *counters, const struct dwb_count
     if (r == 0)
         return true;
     if (r == -EINVAL && diags->n > 0)
-        snprintf(reason, sizeof reason, "the event catalogue is not valid: %.90s:%u:%u: %.100s",
-                 path, diags->items[0].line, diags->items[0].column, diags->items[0].message);
+        dwb_refuse(&refusal, DWB_OUTCOME_BAD_CATALOGUE,
+                   "the event catalogue is not valid: %.90s:%u:%u: %.100s", path,
+                   diags->items[0].line, diags->items[0].column, diags->items[0].message);
     else
-        snprintf(reason, sizeof reason, "the event catalogue cannot be read: %s", strerror(-r));
-    set_reason_all(counters, reason);
+        dwb_refuse(&refusal, DWB_OUTCOME_BAD_CATALOGUE, "the event catalogue cannot be read: %s",
+                   strerror(-r));
+    refuse_all(counters, &refusal);
     return false;
 }
 
@@ -244,10 +311,11 @@ static void open_hardware(struct dwb_counters *counters, const struct dwb_counte
     DWB_CLEANUP(dwb_catalogue_freep) struct dwb_catalogue *catalogue = NULL;
     DWB_CLEANUP(dwb_work_freep) struct dwb_work *own_work = NULL;
     const struct dwb_work *work = config->work;
-    char pmu[64], reason[DWB_REASON_MAX];
+    struct dwb_refusal refusal;
+    char pmu[64];
 
-    if (dwb_calibrate_preflight(config->perf, reason) < 0) {
-        set_reason_all(counters, reason);
+    if (dwb_calibrate_preflight(config->perf, &refusal) < 0) {
+        refuse_all(counters, &refusal);
         return;
     }
     if (!find_catalogue(counters, config, pmu, sizeof pmu, &catalogue))
@@ -256,14 +324,16 @@ static void open_hardware(struct dwb_counters *counters, const struct dwb_counte
         int r = dwb_work_new(config->isa, &own_work);
 
         if (r < 0) {
-            snprintf(reason, sizeof reason, "no known work to calibrate against: %s", strerror(-r));
-            set_reason_all(counters, reason);
+            dwb_refuse(&refusal, DWB_OUTCOME_FAILED, "no known work to calibrate against: %s",
+                       strerror(-r));
+            refuse_all(counters, &refusal);
             return;
         }
         work = own_work;
     }
     calibrate(counters, config, work, pmu, catalogue);
     pack(counters, work);
+    measure_overhead(counters);
 }
 
 int dwb_counters_new(const struct dwb_counters_config *config, struct dwb_counters **ret_counters)
@@ -304,6 +374,17 @@ size_t dwb_counters_n_groups(const struct dwb_counters *counters)
     return counters->n_groups;
 }
 
+const struct dwb_calibration *dwb_counters_calibration(const struct dwb_counters *counters,
+                                                       size_t i)
+{
+    return i < N_HARDWARE && counters->is_calibrated[i] ? &counters->calibrations[i] : NULL;
+}
+
+uint64_t dwb_counters_window_ns(const struct dwb_counters *counters)
+{
+    return counters->window_ns;
+}
+
 void dwb_counters_start(struct dwb_counters *counters, size_t index)
 {
     struct group *group = &counters->groups[index];
@@ -328,11 +409,8 @@ size_t dwb_counters_stop(struct dwb_counters *counters, size_t index,
     }
     group->n_counted++;
     for (size_t i = 0; i < group->n_members; i++) {
-        const struct candidate *candidate = &counters->candidates[group->members[i]];
-        uint64_t sum = 0;
+        uint64_t sum = weigh(&counters->candidates[group->members[i]], values, &at);
 
-        for (size_t k = 0; k < candidate->n; k++)
-            sum += values[at++] * candidate->weights[k];
         if (n < max)
             ret_values[n++] = (struct dwb_counted){.counter = group->members[i], .value = sum};
     }
@@ -347,16 +425,17 @@ void dwb_counters_finish(struct dwb_counters *counters)
         for (size_t k = 0; k < group->n_members && group->n_counted == 0; k++) {
             struct dwb_counter *counter = &counters->list[group->members[k]];
 
-            counter->source = DWB_SOURCE_NONE;
             if (group->n_refused == 0)
-                set_reason(counter, "not in this replicate: fewer blocks than counter groups");
+                refuse(counter, DWB_OUTCOME_NO_WINDOW,
+                       "not in this replicate: fewer blocks than counter groups");
             else if (group->last_error < 0)
-                set_reason(counter, "reading it failed: %s", strerror(-group->last_error));
+                refuse(counter, DWB_OUTCOME_FAILED, "reading it failed: %s",
+                       strerror(-group->last_error));
             else
-                set_reason(counter,
-                           "refused in all %u windows: another user of the PMU took its "
-                           "hardware counter (time_running < time_enabled)",
-                           group->n_refused);
+                refuse(counter, DWB_OUTCOME_HELD,
+                       "refused in all %u windows: another user of the PMU took its "
+                       "hardware counter (time_running < time_enabled)",
+                       group->n_refused);
         }
     }
 }

@@ -12,6 +12,7 @@
  */
 
 #include "common/record.h"
+#include "measure/calibrate.h"
 #include "measure/perf.h"
 #include "measure/work.h"
 
@@ -50,6 +51,13 @@ static inline void dwb_counters_freep(struct dwb_counters **counters)
 const struct dwb_counter *dwb_counters_list(const struct dwb_counters *counters, size_t *ret_n);
 uint32_t dwb_counters_software(const struct dwb_counters *counters, enum dwb_software which);
 size_t dwb_counters_n_groups(const struct dwb_counters *counters);
+
+/* What counter i of the list was held against; NULL when it did not come to that. Borrowed. */
+const struct dwb_calibration *dwb_counters_calibration(const struct dwb_counters *counters,
+                                                       size_t i);
+
+/* What opening and reading an empty window takes; 0 without a group. */
+uint64_t dwb_counters_window_ns(const struct dwb_counters *counters);
 
 /* Counts group i (< n_groups) from start to stop. stop gives at most `max` values, and none when
  * the window had to be refused. */

@@ -113,13 +113,16 @@ void dwb_machine_caches(uint32_t cpu, struct dwb_caches *ret_caches)
             read_cache_file(cpu, i, "size", text, sizeof text) < 0)
             continue;
         n = strtoul(level, NULL, 10);
-        if (n < 1 || n > 4 || strcmp(type, "Instruction") == 0)
+        if (n < 1 || n > 4 || (strcmp(type, "Instruction") == 0 && n > 1))
             continue;
-        at = &ret_caches->levels[n - 1];
+        at = strcmp(type, "Instruction") == 0 ? &ret_caches->instruction
+                                              : &ret_caches->levels[n - 1];
         at->bytes = strtoull(text, &end, 10);
         at->bytes <<= *end == 'K' ? 10 : *end == 'M' ? 20 : *end == 'G' ? 30 : 0;
         if (read_cache_file(cpu, i, "coherency_line_size", text, sizeof text) == 0)
             at->line_bytes = (uint32_t)strtoul(text, NULL, 10);
+        if (read_cache_file(cpu, i, "ways_of_associativity", text, sizeof text) == 0)
+            at->ways = (uint32_t)strtoul(text, NULL, 10);
         if (read_cache_file(cpu, i, "shared_cpu_list", text, sizeof text) == 0)
             at->n_sharing = list_length(text);
     }

@@ -20,14 +20,16 @@ bool dwb_machine_list_has(const char *list, uint32_t cpu);
 struct dwb_cache_level {
     uint64_t bytes;
     uint32_t line_bytes;
+    uint32_t ways;
     uint32_t n_sharing; /* CPUs that share it */
 };
 
 struct dwb_caches {
-    struct dwb_cache_level levels[4]; /* [0] = L1 data, [1] = L2, ...; bytes 0 = none known */
+    struct dwb_cache_level instruction; /* of the first level */
+    struct dwb_cache_level levels[4];   /* [0] = L1 data, [1] = L2, ...; bytes 0 = none known */
 };
 
-/* Data and unified caches of one CPU, from sysfs; what is unknown stays 0. */
+/* Caches of one CPU, from sysfs; what is unknown stays 0. */
 void dwb_machine_caches(uint32_t cpu, struct dwb_caches *ret_caches);
 
 /* "KVM", "VMware", ... into buffer; "none" on bare metal. 0, or -ENODATA when it cannot be told. */

@@ -40,6 +40,7 @@ const struct dwb_perf dwb_perf_kernel = {
     .read = kernel_read,
     .ioctl = kernel_ioctl,
     .close = kernel_close,
+    .root = "",
 };
 
 void dwb_perf_group_init(struct dwb_perf_group *group, const struct dwb_perf *perf)

@@ -3,8 +3,9 @@
 /*
  * perf_event_open(2): the seam between counting and the kernel, and a group of events over it.
  *
- * The seam is the system's four calls as pointers, so that a test can stand in for a kernel that
- * refuses, a PMU that multiplexes or an event that counts nothing.
+ * The seam is the system's four calls as pointers and the place of /proc and /sys, so that a test
+ * can stand in for a kernel that refuses, a PMU that multiplexes, an event that counts nothing, a
+ * watchdog, or a CPU with two kinds of cores.
  *
  * A group counts user mode of the calling thread, all of its events at once or not at all: the
  * leader is pinned, and a window in which the group did not run for all of its time is refused.
@@ -23,6 +24,7 @@ struct dwb_perf {
     int (*ioctl)(void *userdata, int fd, unsigned long request, unsigned long argument);
     void (*close)(void *userdata, int fd);
     void *userdata;
+    const char *root; /* before /proc and /sys: "" = the machine's own */
 };
 
 extern const struct dwb_perf dwb_perf_kernel;

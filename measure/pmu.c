@@ -17,10 +17,11 @@
 #include <errno.h>
 #include <perfmon/pfmlib.h>
 #include <perfmon/pfmlib_perf_event.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
-#define DEVICES "/sys/bus/event_source/devices"
+#define DEVICES "%s/sys/bus/event_source/devices"
 
 /* pfm_get_version() says 4.0 in every release of libpfm4; the file's name knows better. */
 void dwb_pmu_library_version(char *buffer, size_t size)
@@ -39,11 +40,41 @@ void dwb_pmu_library_version(char *buffer, size_t size)
         snprintf(buffer, size, "%d", PFM_MAJ_VERSION(pfm_get_version()));
 }
 
-int dwb_pmu_detect(char *buffer, size_t size)
+/* Type number of the core PMU of cpu when there are several; 0 when there is one or none. */
+static uint32_t core_type(const char *root, uint32_t cpu)
 {
+    char devices[512];
+    struct dirent *entry;
+    uint32_t n_core_pmus = 0, type = 0;
+    DIR *dir;
+
+    snprintf(devices, sizeof devices, DEVICES, root);
+    dir = opendir(devices);
+    if (!dir)
+        return 0;
+    while ((entry = readdir(dir))) {
+        char path[1024], cpus[512];
+        int64_t value;
+
+        snprintf(path, sizeof path, "%s/%s/cpus", devices, entry->d_name);
+        if (entry->d_name[0] == '.' || dwb_machine_read(path, cpus, sizeof cpus) < 0)
+            continue;
+        n_core_pmus++;
+        snprintf(path, sizeof path, "%s/%s/type", devices, entry->d_name);
+        if (dwb_machine_list_has(cpus, cpu) && dwb_machine_read_int(path, &value) == 0)
+            type = (uint32_t)value;
+    }
+    closedir(dir);
+    return n_core_pmus > 1 ? type : 0;
+}
+
+int dwb_pmu_detect(const char *root, uint32_t cpu, char *buffer, size_t size)
+{
+    bool is_hybrid = core_type(root, cpu) != 0;
+
     if (pfm_initialize() != PFM_SUCCESS)
         return -ENOSYS;
-    for (int i = 0; i < PFM_PMU_MAX; i++) {
+    for (int i = 0; i < PFM_PMU_MAX && !is_hybrid; i++) {
         pfm_pmu_info_t info;
 
         memset(&info, 0, sizeof info);
@@ -58,32 +89,7 @@ int dwb_pmu_detect(char *buffer, size_t size)
     return 0;
 }
 
-/* Type number of the core PMU of cpu when there are several; 0 when there is one or none. */
-static uint32_t core_type(uint32_t cpu)
-{
-    DIR *dir = opendir(DEVICES);
-    struct dirent *entry;
-    uint32_t n_core_pmus = 0, type = 0;
-
-    if (!dir)
-        return 0;
-    while ((entry = readdir(dir))) {
-        char path[512], cpus[512];
-        int64_t value;
-
-        snprintf(path, sizeof path, DEVICES "/%s/cpus", entry->d_name);
-        if (entry->d_name[0] == '.' || dwb_machine_read(path, cpus, sizeof cpus) < 0)
-            continue;
-        n_core_pmus++;
-        snprintf(path, sizeof path, DEVICES "/%s/type", entry->d_name);
-        if (dwb_machine_list_has(cpus, cpu) && dwb_machine_read_int(path, &value) == 0)
-            type = (uint32_t)value;
-    }
-    closedir(dir);
-    return n_core_pmus > 1 ? type : 0;
-}
-
-int dwb_pmu_encode(const char *pmu, const char *event, uint32_t cpu,
+int dwb_pmu_encode(const char *root, const char *pmu, const char *event, uint32_t cpu,
                    struct perf_event_attr *ret_attr, char *error, size_t error_size)
 {
     struct perf_event_attr attr;
@@ -104,7 +110,7 @@ int dwb_pmu_encode(const char *pmu, const char *event, uint32_t cpu,
         snprintf(error, error_size, "%s", pfm_strerror(r));
         return -ENOENT;
     }
-    type = core_type(cpu);
+    type = core_type(root, cpu);
     if (type && attr.type == PERF_TYPE_RAW)
         attr.type = type;
     else if (type && (attr.type == PERF_TYPE_HARDWARE || attr.type == PERF_TYPE_HW_CACHE))

@@ -11,6 +11,7 @@
 #include "measure/counters.h"
 #include "measure/environment.h"
 #include "measure/machine.h"
+#include "measure/simulate.h"
 
 #include <string.h>
 
@@ -52,6 +53,19 @@ static json_t *kernels(uint32_t flags)
     return array;
 }
 
+/* What it was held against; null when it did not come to that. */
+static json_t *calibration_of(const struct dwb_counters *counters, size_t i)
+{
+    const struct dwb_calibration *calibration = dwb_counters_calibration(counters, i);
+
+    if (!calibration)
+        return json_null();
+    return json_pack("{s:s, s:I, s:b, s:o}", "work", dwb_work_name(calibration->kind), "expected",
+                     (json_int_t)calibration->expected, "exact", calibration->exact, "seen",
+                     calibration->has_seen ? json_integer((json_int_t)calibration->seen)
+                                           : json_null());
+}
+
 static json_t *counters_of(uint32_t cpu, enum dwb_isa isa)
 {
     DWB_CLEANUP(dwb_counters_freep) struct dwb_counters *counters = NULL;
@@ -73,10 +87,14 @@ static json_t *counters_of(uint32_t cpu, enum dwb_isa isa)
     }
     list = dwb_counters_list(counters, &n);
     for (size_t i = 0; i < n; i++)
-        json_array_append_new(array,
-                              json_pack("{s:s, s:s, s:s, s:s?, s:s}", "name", list[i].name, "event",
-                                        list[i].event, "unit", list[i].unit, "source",
-                                        dwb_source_name(list[i].source), "reason", list[i].reason));
+        json_array_append_new(
+            array, json_pack("{s:s, s:s, s:s, s:s?, s:s, s:s, s:o, s:o}", "name", list[i].name,
+                             "event", list[i].event, "unit", list[i].unit, "source",
+                             dwb_source_name(list[i].source), "reason", list[i].reason, "outcome",
+                             dwb_outcome_name(list[i].outcome), "overhead",
+                             list[i].has_overhead ? json_integer((json_int_t)list[i].overhead)
+                                                  : json_null(),
+                             "calibration", calibration_of(counters, i)));
     return array;
 }
 
@@ -105,6 +123,22 @@ static json_t *backends(void)
     return array;
 }
 
+/* Can counters be simulated here, by what, and with which caches? */
+static json_t *simulation(uint32_t cpu)
+{
+    struct dwb_caches caches;
+    struct dwb_geometry geometry;
+    char error[DWB_SIMULATE_ERROR_MAX] = "", tool[64] = "", text[DWB_GEOMETRY_TEXT_MAX];
+    bool there = dwb_simulate_available(error, tool, sizeof tool) == 0, exact, known;
+
+    dwb_machine_caches(cpu, &caches);
+    known = dwb_simulate_geometry(&caches, &geometry, &exact) == 0;
+    if (known)
+        dwb_geometry_text(&geometry, text);
+    return json_pack("{s:b, s:s?, s:s?, s:s}", "available", there, "tool", there ? tool : NULL,
+                     "geometry", known ? text : NULL, "reason", error);
+}
+
 json_t *dwb_probe_new(uint32_t cpu, enum dwb_isa isa, uint64_t seed)
 {
     uint32_t flags = dwb_cpu_flags();
@@ -116,10 +150,10 @@ json_t *dwb_probe_new(uint32_t cpu, enum dwb_isa isa, uint64_t seed)
     dwb_bench_isas_text(flags, isas, sizeof isas);
     if (isa == DWB_ISA_AUTO)
         isa = dwb_cpu_best_isa(flags);
-    return json_pack("{s:s, s:s, s:{s:s?, s:o, s:i}, s:o, s:s, s:o, s:o, s:o, s:o}", "type",
+    return json_pack("{s:s, s:s, s:{s:s?, s:o, s:i}, s:o, s:s, s:o, s:o, s:o, s:o, s:o}", "type",
                      "probe", "version", DWB_VERSION, "cpu", "model", named ? model : NULL, "flags",
                      words(flags_text, ","), "pinned", (int)cpu, "isas", words(isas, ", "),
                      "isa_best", dwb_isa_name(dwb_cpu_best_isa(flags)), "kernels", kernels(flags),
-                     "backends", backends(), "counters", counters_of(cpu, isa), "environment",
-                     dwb_environment_new(cpu, seed, fp_control));
+                     "backends", backends(), "counters", counters_of(cpu, isa), "simulation",
+                     simulation(cpu), "environment", dwb_environment_new(cpu, seed, fp_control));
 }

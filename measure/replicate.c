@@ -71,8 +71,8 @@ static int take_counters(const struct dwb_counters *counters, struct dwb_record 
 }
 
 static int measure(const struct dwb_request *request, struct dwb_bench *bench,
-                   struct dwb_counters *counters, void (*progress)(uint64_t, void *),
-                   void *userdata, struct dwb_record *record)
+                   struct dwb_counters *counters, const struct dwb_replicate_hooks *hooks,
+                   struct dwb_record *record)
 {
     struct dwb_sampler sampler = {
         .tasks = bench->tasks,
@@ -85,8 +85,8 @@ static int measure(const struct dwb_request *request, struct dwb_bench *bench,
         .flush = dwb_bench_flush,
         .flush_userdata = bench,
         .counters = counters,
-        .progress = progress,
-        .progress_userdata = userdata,
+        .progress = hooks->measured,
+        .progress_userdata = hooks->userdata,
     };
     int r;
 
@@ -109,29 +109,16 @@ static uint64_t now_ns(void)
     return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
 }
 
-int dwb_replicate_run(const struct dwb_request *request, uint64_t start_ns,
-                      void (*progress)(uint64_t done_ns, void *userdata), void *userdata,
-                      char error[DWB_REPLICATE_ERROR_MAX], struct dwb_record **ret_record)
+/* Builds the bench, measures on it and lets it go. */
+static int run_bench(const struct dwb_request *request, uint64_t fp_control,
+                     const struct dwb_replicate_hooks *hooks, char *error,
+                     struct dwb_record *record)
 {
-    DWB_CLEANUP(dwb_record_freep) struct dwb_record *record = calloc(1, sizeof *record);
     DWB_CLEANUP(dwb_bench_freep) struct dwb_bench *bench = NULL;
     DWB_CLEANUP(dwb_counters_freep) struct dwb_counters *counters = NULL;
     char directory[4096];
-    uint64_t fp_control;
-    int r;
+    int r = dwb_bench_new(request, record->cpu, error, &bench);
 
-    snprintf(error, DWB_REPLICATE_ERROR_MAX, "out of memory"); /* unless something says more */
-    if (!record)
-        return -ENOMEM;
-    record->layer = request->layer;
-    record->replicate = request->replicate;
-    record->seed = request->seed;
-    record->cache = request->cache;
-    r = dwb_replicate_pin(request->cpu, error, &record->cpu);
-    if (r < 0)
-        return r;
-    fp_control = dwb_fp_mode_set();
-    r = dwb_bench_new(request, record->cpu, error, &bench);
     if (r < 0)
         return r;
     record->environment = dwb_environment_new(record->cpu, request->seed, fp_control);
@@ -145,10 +132,38 @@ int dwb_replicate_run(const struct dwb_request *request, uint64_t start_ns,
         .cpu = record->cpu,
     };
     r = dwb_counters_new(&config, &counters);
+    if (r == 0 && dwb_counters_n_groups(counters) > 0)
+        json_object_set_new(record->environment, "counter_window_ns",
+                            json_integer((json_int_t)dwb_counters_window_ns(counters)));
     if (r == 0)
-        r = measure(request, bench, counters, progress, userdata, record);
+        r = measure(request, bench, counters, hooks, record);
     if (r == 0)
         r = dwb_environment_finish(record->environment, record->cpu);
+    return r;
+}
+
+int dwb_replicate_run(const struct dwb_request *request, uint64_t start_ns,
+                      const struct dwb_replicate_hooks *hooks, char error[DWB_REPLICATE_ERROR_MAX],
+                      struct dwb_record **ret_record)
+{
+    DWB_CLEANUP(dwb_record_freep) struct dwb_record *record = calloc(1, sizeof *record);
+    int r;
+
+    snprintf(error, DWB_REPLICATE_ERROR_MAX, "out of memory"); /* unless something says more */
+    if (!record)
+        return -ENOMEM;
+    record->layer = request->layer;
+    record->replicate = request->replicate;
+    record->seed = request->seed;
+    record->cache = request->cache;
+    r = dwb_replicate_pin(request->cpu, error, &record->cpu);
+    if (r == 0 && request->simulate) /* what cannot be done is said before the measurement */
+        r = dwb_simulate_prepare(request, record->cpu, error, &record->simulation);
+    if (r == 0)
+        r = run_bench(request, dwb_fp_mode_set(), hooks, error, record);
+    if (r == 0 && request->simulate)
+        r = dwb_simulate_run(request, record->subjects, record->n_subjects, hooks->simulating,
+                             hooks->userdata, record->simulation);
     if (r < 0)
         return r;
     record->elapsed_ns = now_ns() - start_ns;

@@ -4,6 +4,7 @@
 
 #include "common/record.h"
 #include "measure/request.h"
+#include "measure/simulate.h"
 
 #define DWB_REPLICATE_ERROR_MAX 320
 
@@ -13,11 +14,17 @@
  */
 int dwb_replicate_pin(uint32_t cpu, char error[DWB_REPLICATE_ERROR_MAX], uint32_t *ret_cpu);
 
+struct dwb_replicate_hooks {
+    void (*measured)(uint64_t done_ns, void *userdata); /* so far, after every sample */
+    dwb_simulate_progress_fn *simulating;
+    void *userdata;
+};
+
 /*
- * Measures. start_ns: CLOCK_MONOTONIC at the start of the program. progress gets the time measured
- * so far after every sample. 0 and the record (look at its subjects for mismatches); a negative
- * errno with a sentence in error.
+ * Measures, and then simulates where the request asks for it. start_ns: CLOCK_MONOTONIC at the
+ * start of the program. 0 and the record (look at its subjects for mismatches); a negative errno
+ * with a sentence in error.
  */
 int dwb_replicate_run(const struct dwb_request *request, uint64_t start_ns,
-                      void (*progress)(uint64_t done_ns, void *userdata), void *userdata,
-                      char error[DWB_REPLICATE_ERROR_MAX], struct dwb_record **ret_record);
+                      const struct dwb_replicate_hooks *hooks, char error[DWB_REPLICATE_ERROR_MAX],
+                      struct dwb_record **ret_record);

@@ -53,6 +53,19 @@ static int take_count(const char *field, const json_t *value, uint64_t min, uint
     return refuse(diags, field, value, allowed);
 }
 
+static const char geometry_form[] = "I1/D1/LL is needed, each bytes,ways,bytes of a line, such as "
+                                    "32768,8,64/49152,12,64/33554432,16,64";
+
+static int set_geometry(struct dwb_request *request, const char *text)
+{
+    struct dwb_geometry geometry;
+    int r = dwb_geometry_parse(text, &geometry);
+
+    if (r == 0)
+        dwb_geometry_text(&geometry, request->geometry);
+    return r;
+}
+
 static int take_member(struct dwb_request *request, const char *key, json_t *value,
                        struct dwb_diags *diags)
 {
@@ -80,6 +93,13 @@ static int take_member(struct dwb_request *request, const char *key, json_t *val
             return 0;
         return refuse(diags, key, value, "some of native, onednn, xnnpack are needed");
     }
+    if (strcmp(key, "simulate") == 0) {
+        request->simulate = json_is_true(value);
+        return json_is_boolean(value) ? 0 : refuse(diags, key, value, "true or false is needed");
+    }
+    if (strcmp(key, "geometry") == 0)
+        return text && set_geometry(request, text) == 0 ? 0
+                                                        : refuse(diags, key, value, geometry_form);
     if (strcmp(key, "slice_ns") == 0)
         return take_count(key, value, 1, DWB_SPEC_BUDGET_MAX_NS, diags, &request->slice_ns);
     if (strcmp(key, "seed") == 0) /* a seed past 63 bits is a decimal string, as in a record */
@@ -101,7 +121,7 @@ static int take_member(struct dwb_request *request, const char *key, json_t *val
     }
     return refuse(diags, key, value,
                   "unknown; a request has layer, isa, cache, slice_ns, seed, replicate, cpu, "
-                  "backends");
+                  "backends, simulate, geometry");
 }
 
 int dwb_request_check(const struct dwb_request *request, struct dwb_diags *diags)
@@ -216,6 +236,12 @@ int dwb_request_set(struct dwb_request *request, const char *flag, const char *v
         if (r < 0)
             dwb_diags_add(diags, 0, 0, flag, value,
                           "some of native, onednn, xnnpack, separated by commas, are needed");
+    } else if (strcmp(flag, "simulate") == 0) {
+        request->simulate = true;
+    } else if (strcmp(flag, "geometry") == 0) {
+        r = set_geometry(request, value);
+        if (r < 0)
+            dwb_diags_add(diags, 0, 0, flag, value, "%s", geometry_form);
     } else if (strcmp(flag, "slice") == 0) {
         r = dwb_duration_parse(value, &count);
         if (r == 0 && (count == 0 || count > DWB_SPEC_BUDGET_MAX_NS))

@@ -106,6 +106,13 @@ static void run(void *userdata, enum dwb_work_kind kind)
         run_misses(area);
 }
 
+const char *dwb_work_name(enum dwb_work_kind kind)
+{
+    static const char *const names[] = {"loop", "flops", "misses"};
+
+    return names[kind];
+}
+
 int dwb_work_new(enum dwb_isa isa, struct dwb_work **ret_work)
 {
     dwb_fma_peak_fn *fma = dwb_fma_peak(isa);

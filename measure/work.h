@@ -16,6 +16,8 @@ enum dwb_work_kind {
     DWB_WORK_MISSES, /* dependent loads, each of another page that no cache has; wild branches */
 };
 
+const char *dwb_work_name(enum dwb_work_kind kind); /* "loop", "flops", "misses" */
+
 struct dwb_work {
     /* What must not be counted (flushing caches) is done in prepare. */
     void (*prepare)(void *userdata, enum dwb_work_kind kind);

@@ -8,6 +8,7 @@
 #include "common/diag.h"
 #include "common/log.h"
 #include "common/record.h"
+#include "measure/callgrind.h"
 #include "measure/probe.h"
 #include "measure/replicate.h"
 #include "measure/request.h"
@@ -46,6 +47,8 @@ static const char help[] =
     "      --seed N          inputs and orders (default: 1)\n"
     "      --cache MODE      warm or cold (default: warm)\n"
     "      --replicate N     its number, which changes orders and verified positions (default: 0)\n"
+    "      --simulate        also count one call of each operation under Valgrind's Callgrind\n"
+    "      --geometry CACHES of that: I1/D1/LL, each bytes,ways,line (default: this machine's)\n"
     "      --probe           describe the machine, its ISAs, kernels and counters\n"
     "  -h, --help            this text\n"
     "  -V, --version         the version\n"
@@ -96,14 +99,27 @@ static void write_progress(uint64_t done_ns, void *userdata)
     fflush(stdout);
 }
 
+static void write_simulating(const struct dwb_simulate_progress *at, void *userdata)
+{
+    const struct progress *progress = userdata;
+
+    printf("{\"type\":\"progress\",\"done_ns\":%" PRIu64 ",\"slice_ns\":%" PRIu64
+           ",\"simulating\":\"%s\",\"backend\":\"%s\",\"step\":%u,\"steps\":%u,"
+           "\"elapsed_ns\":%" PRIu64 "}\n",
+           progress->slice_ns, progress->slice_ns, dwb_operation_name(at->subject->operation),
+           at->subject->backend, at->step, at->n_steps, at->elapsed_ns);
+    fflush(stdout);
+}
+
 static int measure(const struct dwb_request *request, uint64_t start_ns)
 {
     DWB_CLEANUP(dwb_record_freep) struct dwb_record *record = NULL;
     struct progress progress = {.slice_ns = request->slice_ns};
+    const struct dwb_replicate_hooks hooks = {write_progress, write_simulating, &progress};
     char error[DWB_REPLICATE_ERROR_MAX];
     int r;
 
-    r = dwb_replicate_run(request, start_ns, write_progress, &progress, error, &record);
+    r = dwb_replicate_run(request, start_ns, &hooks, error, &record);
     if (r < 0) {
         dwb_log(DWB_LOG_ERROR, "%s", error);
         return EXIT_FAILURE;
@@ -120,6 +136,30 @@ static int measure(const struct dwb_request *request, uint64_t start_ns)
         r = r == EXIT_SUCCESS ? EXIT_WRONG_OUTPUTS : r;
     }
     return r;
+}
+
+/* Inside of Valgrind: `what` is BACKEND:OPERATION, the answer one line for measure/simulate.c. */
+static int run_simulated(const struct dwb_request *request, const char *what)
+{
+    const char *colon = strchr(what, ':');
+    char backend[24], error[DWB_CALLGRIND_ERROR_MAX];
+    struct dwb_subject subject;
+    enum dwb_operation operation;
+
+    if (!colon || dwb_operation_from_name(colon + 1, &operation) < 0) {
+        dwb_log(DWB_LOG_ERROR, "not BACKEND:OPERATION: %s", what);
+        return EXIT_BAD_REQUEST;
+    }
+    snprintf(backend, sizeof backend, "%.*s", (int)(colon - what), what);
+    if (dwb_callgrind_run(request, backend, operation, error, &subject) < 0) {
+        dwb_log(DWB_LOG_ERROR, "%s", error);
+        return EXIT_FAILURE;
+    }
+    return write_line(json_pack("{s:s, s:s, s:s, s:I, s:I}", "type", "simulated", "kernel",
+                                subject.kernel, "isa", subject.isa, "verified",
+                                (json_int_t)subject.verified, "mismatched",
+                                (json_int_t)subject.mismatched),
+                      SIZE_MAX);
 }
 
 static int probe(const struct dwb_request *request)
@@ -164,17 +204,31 @@ static int read_request(struct dwb_diags *diags, struct dwb_request *ret_request
     return 0;
 }
 
-/* Flags into the request; *ret_probe says which use it is. -1: go on; else an exit status. */
+struct use { /* which of the program's uses is meant */
+    bool layer, probe;
+    const char *simulated; /* BACKEND:OPERATION, or NULL */
+};
+
+/* Flags into the request. -1: go on; else an exit status. */
 static int take_flags(int argc, char **argv, struct dwb_diags *diags, struct dwb_request *request,
-                      bool *ret_layer, bool *ret_probe)
+                      struct use *use)
 {
     static const struct option options[] = {
-        {"layer", required_argument, NULL, 'l'},   {"isa", required_argument, NULL, 'i'},
-        {"backend", required_argument, NULL, 'b'}, {"slice", required_argument, NULL, 's'},
-        {"cpu", required_argument, NULL, 'c'},     {"seed", required_argument, NULL, 'e'},
-        {"cache", required_argument, NULL, 'a'},   {"replicate", required_argument, NULL, 'r'},
-        {"probe", no_argument, NULL, 'p'},         {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'V'},       {NULL, 0, NULL, 0},
+        {"layer", required_argument, NULL, 'l'},
+        {"isa", required_argument, NULL, 'i'},
+        {"backend", required_argument, NULL, 'b'},
+        {"slice", required_argument, NULL, 's'},
+        {"cpu", required_argument, NULL, 'c'},
+        {"seed", required_argument, NULL, 'e'},
+        {"cache", required_argument, NULL, 'a'},
+        {"replicate", required_argument, NULL, 'r'},
+        {"simulate", no_argument, NULL, 'm'},
+        {"geometry", required_argument, NULL, 'g'},
+        {"probe", no_argument, NULL, 'p'},
+        {"simulated-call", required_argument, NULL, 'x'},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},
+        {NULL, 0, NULL, 0},
     };
     bool bad = false;
     int option, index;
@@ -190,9 +244,10 @@ static int take_flags(int argc, char **argv, struct dwb_diags *diags, struct dwb
         }
         if (option == '?')
             return EXIT_BAD_REQUEST;
-        *ret_layer = *ret_layer || option == 'l';
-        *ret_probe = *ret_probe || option == 'p';
-        if (option == 'p')
+        use->layer = use->layer || option == 'l';
+        use->probe = use->probe || option == 'p';
+        use->simulated = option == 'x' ? optarg : use->simulated;
+        if (option == 'p' || option == 'x')
             continue;
         for (index = 0; options[index].val != option; index++)
             ;
@@ -202,7 +257,7 @@ static int take_flags(int argc, char **argv, struct dwb_diags *diags, struct dwb
         dwb_log(DWB_LOG_ERROR, "unexpected argument: %s (see --help)", argv[optind]);
         return EXIT_BAD_REQUEST;
     }
-    if (*ret_layer && !bad && !*ret_probe)
+    if (use->layer && !bad && !use->probe)
         bad = dwb_request_check(request, diags) < 0;
     if (bad) {
         dwb_diags_print(diags, PROGRAM, stderr);
@@ -216,7 +271,7 @@ int main(int argc, char **argv)
     DWB_CLEANUP(dwb_diags_freep) struct dwb_diags *diags = dwb_diags_new();
     uint64_t start_ns = now_ns();
     struct dwb_request request;
-    bool has_layer = false, is_probe = false;
+    struct use use = {0};
     int status;
 
     dwb_log_init(PROGRAM, DWB_LOG_INFO);
@@ -225,16 +280,18 @@ int main(int argc, char **argv)
         return EXIT_FAILURE;
     }
     dwb_request_init(&request);
-    status = take_flags(argc, argv, diags, &request, &has_layer, &is_probe);
+    status = take_flags(argc, argv, diags, &request, &use);
     if (status >= 0)
         return status;
-    if (is_probe)
+    if (use.probe)
         return probe(&request);
-    if (!has_layer && argc > 1) {
+    if (!use.layer && !use.simulated && argc > 1) {
         dwb_log(DWB_LOG_ERROR, "these flags need --layer or --probe (see --help)");
         return EXIT_BAD_REQUEST;
     }
-    if (!has_layer)
+    if (!use.layer)
         status = read_request(diags, &request);
-    return status > 0 ? status : measure(&request, start_ns);
+    if (status > 0)
+        return status;
+    return use.simulated ? run_simulated(&request, use.simulated) : measure(&request, start_ns);
 }

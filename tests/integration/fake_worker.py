@@ -30,9 +30,9 @@ def probe():
     emit({"type": "probe", "version": "0", "cpu": {"model": "fake", "flags": []},
           "isas": ["portable"], "isa_best": "portable", "kernels": [],
           "counters": [{"name": "cycles", "event": "", "unit": "", "source": None,
-                        "reason": "this worker is a fake"},
+                        "reason": "this worker is a fake", "outcome": "no_pmu"},
                        {"name": "task_clock", "event": "getrusage", "unit": "ns",
-                        "source": "software", "reason": ""}],
+                        "source": "software", "reason": "", "outcome": "counted"}],
           "environment": {}})
 
 

@@ -150,6 +150,10 @@ class Metrics(unittest.TestCase):
         self.assertEqual(metrics['dwbench_worker_failures_total{reason="wrong_outputs"}'], 1)
         self.assertEqual(metrics['dwbench_counters_available{counter="cycles"}'], 0)
         self.assertEqual(metrics['dwbench_counters_available{counter="task_clock"}'], 1)
+        self.assertEqual(
+            metrics['dwbench_counters_outcome{counter="cycles",outcome="no_pmu"}'], 1)
+        self.assertEqual(
+            metrics['dwbench_counters_outcome{counter="task_clock",outcome="counted"}'], 1)
         self.assertGreaterEqual(
             metrics['dwbench_http_requests_total{route="/v1/jobs",method="POST",code="202"}'], 3)
         self.assertGreaterEqual(

@@ -80,6 +80,16 @@ DAMAGES = [
     put(ENTRY + ("best_separable",), "standard"),
     drop(ENTRY + ("saving_delivered_best",)),
 ]
+SIMULATED = STANDARD + ("simulated", "counters", "instructions")
+SIMULATION_DAMAGES = [
+    drop(STANDARD + ("simulated", "kernel")),
+    put(SIMULATED + ("value",), 1.5),
+    put(SIMULATED + ("source",), "hardware"),
+    put(ENTRY + ("simulation", "ratio", "instructions", "source"), "derived"),
+    put(ENTRY + ("simulation", "ratio", "instructions", "value"), None),
+    put(ENTRY + ("simulation", "ratio", "cycles"), 1),
+    drop(ENTRY + ("simulation", "geometry", "LL")),
+]
 
 
 def main():
@@ -101,13 +111,15 @@ def main():
         for error in validator.iter_errors(document):
             print(f"{name}: {error.json_path}: {error.message[:200]}")
             failures += 1
-    for i, damage in enumerate(DAMAGES):
-        document = copy.deepcopy(documents["quiet"])
+    damages = ([("quiet", damage) for damage in DAMAGES]
+               + [("simulated", damage) for damage in SIMULATION_DAMAGES])
+    for i, (name, damage) in enumerate(damages):
+        document = copy.deepcopy(documents[name])
         damage(document)
         if validator.is_valid(document):
             print(f"damage {i} was not noticed")
             failures += 1
-    print(f"{len(documents)} documents, {len(DAMAGES)} damaged ones, {failures} failures")
+    print(f"{len(documents)} documents, {len(damages)} damaged ones, {failures} failures")
     return 1 if failures else 0
 
 

@@ -133,10 +133,17 @@ static void set_samples(const struct synthetic *s, struct dwb_record *record, ui
 static void set_counters(const struct synthetic *s, struct dwb_record *record)
 {
     static const struct dwb_counter counters[] = {
-        {"cycles", "", "", DWB_SOURCE_NONE, "no PMU under this hypervisor"},
-        {"instructions", "", "", DWB_SOURCE_NONE, "no PMU under this hypervisor"},
-        {"llc_misses", "", "", DWB_SOURCE_NONE, "the CPU lacks the event"},
-        {"task_clock", "PERF_COUNT_SW_TASK_CLOCK", "ns", DWB_SOURCE_SOFTWARE, ""},
+        {.name = "cycles", .reason = "no PMU under this hypervisor", .outcome = DWB_OUTCOME_NO_PMU},
+        {.name = "instructions",
+         .reason = "no PMU under this hypervisor",
+         .outcome = DWB_OUTCOME_NO_PMU},
+        {.name = "llc_misses",
+         .reason = "the CPU lacks the event",
+         .outcome = DWB_OUTCOME_NOT_ON_THIS_CPU},
+        {.name = "task_clock",
+         .event = "PERF_COUNT_SW_TASK_CLOCK",
+         .unit = "ns",
+         .source = DWB_SOURCE_SOFTWARE},
     };
 
     record->n_counters = sizeof counters / sizeof *counters;
@@ -153,6 +160,7 @@ static void set_counters(const struct synthetic *s, struct dwb_record *record)
     }
     for (size_t i = 0; s->counted && i < 2; i++) {
         record->counters[i].source = DWB_SOURCE_HARDWARE;
+        record->counters[i].outcome = DWB_OUTCOME_COUNTED;
         record->counters[i].reason[0] = '\0';
         snprintf(record->counters[i].event, sizeof record->counters[i].event, "test::EVENT_%zu", i);
     }

@@ -8,11 +8,14 @@
 
 #include "common/cleanup.h"
 #include "kernels/kernels.h"
+#include "measure/pmu.h"
 
 #include <check.h>
 #include <errno.h>
+#include <ftw.h>
 #include <linux/perf_event.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #define FDS_MAX     64
@@ -47,11 +50,13 @@ struct fake {
     int n_open, n_opened;
     int open_error;        /* of events with error_config */
     uint64_t error_config; /* ALL_CONFIGS = every event */
+    uint32_t core_type;    /* PMU of the measuring core that each event must name; 0 = none */
     bool reads_nothing;
     bool multiplexes;
     uint64_t stuck_config;
     uint64_t flops_factor;
-    int group_max; /* events that the PMU counts at once */
+    uint64_t start_cost; /* what starting a window counts by itself */
+    int group_max;       /* events that the PMU counts at once */
 };
 
 static struct fake fake;
@@ -59,13 +64,17 @@ static char directory[] = "/tmp/dwb-test-counters-XXXXXX";
 
 static int fake_open(void *userdata, const struct perf_event_attr *attr, int group_fd)
 {
+    uint64_t config = attr->config & UINT32_MAX;
     int slot, in_group = 0;
 
+    /* The first event asks whether there is a PMU at all, before any is chosen. */
+    if (fake.n_opened > 0)
+        ck_assert_uint_eq(attr->config >> 32, fake.core_type);
     ck_assert(attr->exclude_kernel && attr->exclude_hv);
     ck_assert_int_eq(attr->pinned, group_fd < 0);
     ck_assert_int_eq(attr->disabled, group_fd < 0);
     ck_assert_int_eq(attr->inherit, 0);
-    if (fake.open_error && (fake.error_config == ALL_CONFIGS || fake.error_config == attr->config))
+    if (fake.open_error && (fake.error_config == ALL_CONFIGS || fake.error_config == config))
         return fake.open_error;
     for (int i = 0; i < FDS_MAX; i++)
         in_group += fake.events[i].open && group_fd >= 0 && fake.events[i].leader == group_fd;
@@ -76,7 +85,7 @@ static int fake_open(void *userdata, const struct perf_event_attr *attr, int gro
     fake.events[slot] = (struct event){
         .open = true,
         .leader = group_fd < 0 ? FD_BASE + slot : group_fd,
-        .config = attr->config,
+        .config = config,
     };
     fake.n_open++;
     fake.n_opened++;
@@ -96,6 +105,14 @@ static int fake_ioctl(void *userdata, int fd, unsigned long request, unsigned lo
 
     ck_assert_int_eq(event->leader, fd);
     event->enabled = request == PERF_EVENT_IOC_ENABLE;
+    for (int i = 0; event->enabled && i < FDS_MAX; i++)
+        if (fake.events[i].open && fake.events[i].leader == fd &&
+            fake.events[i].config == PERF_COUNT_HW_INSTRUCTIONS)
+            fake.events[i].total += fake.start_cost;
+    if (event->enabled) { /* no window is so short that no time passes */
+        event->enabled_ns++;
+        event->running_ns++;
+    }
     return 0;
 }
 
@@ -153,14 +170,35 @@ static void work_prepare(void *userdata, enum dwb_work_kind kind)
 {
 }
 
+static char root[sizeof directory]; /* of /proc and /sys */
 static const struct dwb_perf perf = {
-    .open = fake_open, .read = fake_read, .ioctl = fake_ioctl, .close = fake_close};
+    .open = fake_open, .read = fake_read, .ioctl = fake_ioctl, .close = fake_close, .root = root};
 static const struct dwb_work work = {.prepare = work_prepare,
                                      .run = work_run,
                                      .instructions = 1000000,
                                      .flops = 800000,
                                      .n_loads = 4096,
                                      .n_branches = 20000};
+
+/* A file of the machine that is made up; path begins with "/proc" or "/sys". */
+static void write_setting(const char *path, const char *text)
+{
+    char whole[256];
+
+    snprintf(whole, sizeof whole, "%s%s", root, path);
+    for (char *slash = whole + strlen(root) + 1; (slash = strchr(slash, '/')); *slash++ = '/') {
+        *slash = '\0';
+        ck_assert(mkdir(whole, 0755) == 0 || errno == EEXIST);
+    }
+    dwb_cleanup_file FILE *file = fopen(whole, "w");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_int_ge(fputs(text, file), 0);
+}
+
+static int remove_entry(const char *path, const struct stat *status, int flag, struct FTW *ftw)
+{
+    return remove(path);
+}
 
 static void write_catalogue(const char *text)
 {
@@ -176,17 +214,14 @@ static void setup(void)
 {
     fake = (struct fake){.stuck_config = ALL_CONFIGS, .flops_factor = 1, .group_max = 16};
     ck_assert_ptr_nonnull(mkdtemp(directory));
+    memcpy(root, directory, sizeof root);
     write_catalogue(catalogue_text);
 }
 
 static void teardown(void)
 {
-    char path[128];
-
     ck_assert_int_eq(fake.n_open, 0);
-    snprintf(path, sizeof path, "%s/fake.yaml", directory);
-    unlink(path);
-    rmdir(directory);
+    nftw(directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
     memcpy(directory + strlen(directory) - 6, "XXXXXX", 6);
 }
 
@@ -226,6 +261,7 @@ static void assert_none(const struct dwb_counters *counters, const char *name, c
     const struct dwb_counter *counter = get(counters, name);
 
     ck_assert_int_eq(counter->source, DWB_SOURCE_NONE);
+    ck_assert_int_ne(counter->outcome, DWB_OUTCOME_COUNTED);
     ck_assert_msg(strstr(counter->reason, reason), "%s: \"%s\" lacks \"%s\"", name, counter->reason,
                   reason);
 }
@@ -278,10 +314,22 @@ END_TEST
 
 static const struct {
     int error;
+    const char *paranoid; /* of the machine; NULL = cannot be read */
+    enum dwb_outcome outcome;
     const char *text;
 } refusals[] = {
-    {-EACCES, "EACCES"}, {-EPERM, "EPERM"},    {-ENOENT, "PMU"},
-    {-ENOSYS, "ENOSYS"}, {-EOPNOTSUPP, "PMU"},
+    {-EACCES, "3", DWB_OUTCOME_PARANOID, "kernel.perf_event_paranoid is 3 and counting"},
+    {-EACCES, "4", DWB_OUTCOME_PARANOID, "kernel.perf_event_paranoid is 4 and counting"},
+    {-EACCES, "2", DWB_OUTCOME_DENIED, "although kernel.perf_event_paranoid is 2"},
+    {-EACCES, "-1", DWB_OUTCOME_DENIED, "although kernel.perf_event_paranoid is -1"},
+    {-EACCES, NULL, DWB_OUTCOME_DENIED, "cannot be read"},
+    {-EPERM, "2", DWB_OUTCOME_SECCOMP,
+     "seccomp filter or a security module denies it; allow "
+     "perf_event_open there"},
+    {-EPERM, "4", DWB_OUTCOME_SECCOMP, ", and set sysctl kernel.perf_event_paranoid=2"},
+    {-ENOENT, "2", DWB_OUTCOME_NO_PMU, "hardware events give ENOENT"},
+    {-EOPNOTSUPP, "2", DWB_OUTCOME_NO_PMU, "hardware events give EOPNOTSUPP"},
+    {-ENOSYS, "2", DWB_OUTCOME_NO_SYSCALL, "no perf_event_open (ENOSYS)"},
 };
 
 /* The machine refuses: one reason for all, told once, and the software counters stay. */
@@ -289,6 +337,8 @@ START_TEST(test_machine_refuses)
 {
     fake.open_error = refusals[_i].error;
     fake.error_config = ALL_CONFIGS;
+    if (refusals[_i].paranoid)
+        write_setting("/proc/sys/kernel/perf_event_paranoid", refusals[_i].paranoid);
     DWB_CLEANUP(dwb_counters_freep) struct dwb_counters *counters = make();
     size_t n;
     const struct dwb_counter *list = dwb_counters_list(counters, &n);
@@ -296,8 +346,9 @@ START_TEST(test_machine_refuses)
     ck_assert_uint_eq(n, N_HARDWARE + DWB_N_SOFTWARE);
     ck_assert_uint_eq(dwb_counters_n_groups(counters), 0);
     assert_none(counters, "cycles", refusals[_i].text);
-    for (size_t i = 1; i < N_HARDWARE; i++) {
+    for (size_t i = 0; i < N_HARDWARE; i++) {
         ck_assert_int_eq(list[i].source, DWB_SOURCE_NONE);
+        ck_assert_int_eq(list[i].outcome, refusals[_i].outcome);
         ck_assert_str_eq(list[i].reason, list[0].reason);
     }
     assert_software(counters);
@@ -306,13 +357,14 @@ END_TEST
 
 static const struct {
     int error;
+    enum dwb_outcome outcome;
     const char *text;
 } event_refusals[] = {
-    {-ENOENT, "no such event on this CPU (ENOENT)"},
-    {-EINVAL, "(EINVAL)"},
-    {-EACCES, "EACCES"},
-    {-EBUSY, "EBUSY"},
-    {-EMFILE, "EMFILE"},
+    {-ENOENT, DWB_OUTCOME_NOT_ON_THIS_CPU, "no such event on this CPU (ENOENT)"},
+    {-EINVAL, DWB_OUTCOME_DOES_NOT_FIT, "(EINVAL)"},
+    {-EACCES, DWB_OUTCOME_DENIED, "EACCES"},
+    {-EBUSY, DWB_OUTCOME_HELD, "EBUSY"},
+    {-EMFILE, DWB_OUTCOME_FAILED, "EMFILE"},
 };
 
 /* One event is refused: the others count. */
@@ -323,6 +375,7 @@ START_TEST(test_event_refused)
     DWB_CLEANUP(dwb_counters_freep) struct dwb_counters *counters = make();
 
     assert_none(counters, "llc_misses", event_refusals[_i].text);
+    ck_assert_int_eq(get(counters, "llc_misses")->outcome, event_refusals[_i].outcome);
     ck_assert_int_eq(get(counters, "l1d_misses")->source, DWB_SOURCE_HARDWARE);
     ck_assert_int_eq(get(counters, "branch_misses")->source, DWB_SOURCE_HARDWARE);
 }
@@ -333,9 +386,91 @@ START_TEST(test_read_of_nothing)
     fake.reads_nothing = true;
     DWB_CLEANUP(dwb_counters_freep) struct dwb_counters *counters = make();
 
-    assert_none(counters, "cycles", "not counted");
-    assert_none(counters, "flops", "not counted");
+    assert_none(counters, "cycles", "(read gave nothing)");
+    assert_none(counters, "flops", "(read gave nothing)");
+    ck_assert_int_eq(get(counters, "cycles")->outcome, DWB_OUTCOME_HELD);
     ck_assert_uint_eq(dwb_counters_n_groups(counters), 0);
+}
+END_TEST
+
+/* The watchdog is named wherever a counter is missing for want of room, and only when it runs. */
+START_TEST(test_nmi_watchdog)
+{
+    const char *watchdog = "the NMI watchdog holds a counter: sysctl kernel.nmi_watchdog=0";
+    const char *name = _i / 2 == 2 ? "flops" : "cycles";
+
+    write_setting("/proc/sys/kernel/nmi_watchdog", _i % 2 ? "1\n" : "0\n");
+    fake.reads_nothing = _i / 2 == 0;
+    fake.multiplexes = _i / 2 == 1;
+    fake.group_max = _i / 2 == 2 ? 1 : 16; /* flops takes two at once */
+    DWB_CLEANUP(dwb_counters_freep) struct dwb_counters *counters = make();
+
+    if (_i % 2)
+        assert_none(counters, name, watchdog);
+    else
+        ck_assert_ptr_null(strstr(get(counters, name)->reason, "watchdog"));
+    ck_assert_int_eq(get(counters, name)->outcome,
+                     _i / 2 == 2 ? DWB_OUTCOME_DOES_NOT_FIT : DWB_OUTCOME_HELD);
+}
+END_TEST
+
+/* Two kinds of cores: each event is opened on the PMU of the core that measures, generic ones by
+ * the upper half of their config. */
+START_TEST(test_hybrid)
+{
+    static const struct {
+        uint32_t cpu, type;
+    } cores[] = {{0, 4}, {3, 4}, {4, 10}, {7, 10}};
+    const struct dwb_counters_config config = {
+        .perf = &perf, .work = &work, .directory = directory, .cpu = cores[_i].cpu};
+    struct dwb_counters *counters;
+    char pmu[64];
+
+    write_setting("/sys/bus/event_source/devices/cpu_core/type", "4\n");
+    write_setting("/sys/bus/event_source/devices/cpu_core/cpus", "0-3\n");
+    write_setting("/sys/bus/event_source/devices/cpu_atom/type", "10\n");
+    write_setting("/sys/bus/event_source/devices/cpu_atom/cpus", "4-7\n");
+    write_setting("/sys/bus/event_source/devices/software/type", "1\n");
+    ck_assert_int_eq(dwb_pmu_detect(root, cores[_i].cpu, pmu, sizeof pmu), 0);
+    ck_assert_str_eq(pmu, "perf");
+    fake.core_type = cores[_i].type;
+    ck_assert_int_eq(dwb_counters_new(&config, &counters), 0);
+    ck_assert_int_eq(get(counters, "cycles")->source, DWB_SOURCE_HARDWARE);
+    ck_assert_int_eq(get(counters, "flops")->source, DWB_SOURCE_HARDWARE);
+    dwb_counters_free(counters);
+}
+END_TEST
+
+/* One kind of core has one PMU, or none that says its CPUs: nothing is added. */
+START_TEST(test_one_core_pmu)
+{
+    write_setting("/sys/bus/event_source/devices/cpu/type", "4\n");
+    write_setting("/sys/bus/event_source/devices/armv8_pmuv3_0/type", "8\n");
+    write_setting("/sys/bus/event_source/devices/armv8_pmuv3_0/cpus", "0-3\n");
+    DWB_CLEANUP(dwb_counters_freep) struct dwb_counters *counters = make();
+
+    ck_assert_int_eq(get(counters, "cycles")->source, DWB_SOURCE_HARDWARE);
+}
+END_TEST
+
+/* What an empty window counts is told, and taken from nothing. */
+START_TEST(test_overhead)
+{
+    fake.start_cost = 30;
+    DWB_CLEANUP(dwb_counters_freep) struct dwb_counters *counters = make();
+    struct dwb_counted counted[32];
+    size_t n;
+
+    ck_assert(get(counters, "instructions")->has_overhead);
+    ck_assert_uint_eq(get(counters, "instructions")->overhead, 30);
+    ck_assert_uint_eq(get(counters, "cycles")->overhead, 0);
+    ck_assert(!get(counters, "memory_stalls")->has_overhead);
+    ck_assert(!get(counters, "task_clock")->has_overhead);
+    ck_assert_uint_gt(dwb_counters_window_ns(counters), 0);
+    dwb_counters_start(counters, 0);
+    work.run(NULL, DWB_WORK_LOOP);
+    n = dwb_counters_stop(counters, 0, counted, 32);
+    ck_assert_uint_eq(value_of(counters, counted, n, "instructions"), 1000030);
 }
 END_TEST
 
@@ -391,6 +526,7 @@ START_TEST(test_no_window)
 
     dwb_counters_finish(counters);
     assert_none(counters, "cycles", "fewer blocks than counter groups");
+    ck_assert_int_eq(get(counters, "cycles")->outcome, DWB_OUTCOME_NO_WINDOW);
 }
 END_TEST
 
@@ -400,6 +536,7 @@ START_TEST(test_stuck_at_zero)
     DWB_CLEANUP(dwb_counters_freep) struct dwb_counters *counters = make();
 
     assert_none(counters, "l1d_misses", "opened but counted 0");
+    ck_assert_int_eq(get(counters, "l1d_misses")->outcome, DWB_OUTCOME_COUNTS_NOTHING);
     ck_assert_int_eq(get(counters, "llc_misses")->source, DWB_SOURCE_HARDWARE);
 }
 END_TEST
@@ -410,6 +547,14 @@ START_TEST(test_flops_wrong_by_two)
     DWB_CLEANUP(dwb_counters_freep) struct dwb_counters *counters = make();
 
     assert_none(counters, "flops", "expected 800000, saw 1600000");
+    const struct dwb_calibration *calibration = dwb_counters_calibration(counters, 2);
+    ck_assert_ptr_nonnull(calibration);
+    ck_assert(calibration->exact && calibration->has_seen);
+    ck_assert_uint_eq(calibration->expected, 800000);
+    ck_assert_uint_eq(calibration->seen, 1600000);
+    ck_assert_ptr_null(dwb_counters_calibration(counters, 10)); /* memory_stalls: missing */
+    ck_assert_ptr_null(dwb_counters_calibration(counters, N_HARDWARE));
+    ck_assert_int_eq(get(counters, "flops")->outcome, DWB_OUTCOME_FAILS_CALIBRATION);
     ck_assert_int_eq(get(counters, "cycles")->source, DWB_SOURCE_HARDWARE);
 }
 END_TEST
@@ -463,6 +608,7 @@ START_TEST(test_bad_catalogue)
     DWB_CLEANUP(dwb_counters_freep) struct dwb_counters *counters = make();
 
     assert_none(counters, "cycles", "fake.yaml:3:12: ");
+    ck_assert_int_eq(get(counters, "flops")->outcome, DWB_OUTCOME_BAD_CATALOGUE);
     assert_software(counters);
 }
 END_TEST
@@ -518,6 +664,10 @@ int main(void)
     tcase_add_loop_test(tests, test_event_refused, 0,
                         sizeof event_refusals / sizeof event_refusals[0]);
     tcase_add_test(tests, test_read_of_nothing);
+    tcase_add_loop_test(tests, test_nmi_watchdog, 0, 6);
+    tcase_add_loop_test(tests, test_hybrid, 0, 4);
+    tcase_add_test(tests, test_one_core_pmu);
+    tcase_add_test(tests, test_overhead);
     tcase_add_test(tests, test_multiplexed_from_the_start);
     tcase_add_test(tests, test_multiplexed_later);
     tcase_add_test(tests, test_multiplexed_always_later);

@@ -80,14 +80,26 @@ START_TEST(estimates)
     ck_assert_uint_ge(estimate.time_ns, 2 * spec.options.budget_ns);
     ck_assert_uint_le(estimate.time_ns, 10 * spec.options.budget_ns);
     ck_assert_uint_eq(dwb_estimate_slice_ns(&spec.options), 300000000);
-    ck_assert_uint_gt(dwb_estimate_deadline_ns(&spec, 1, 1000), 1000 + 300000000);
-    ck_assert_uint_gt(dwb_estimate_deadline_ns(&spec, 1, 0), dwb_estimate_deadline_ns(&spec, 0, 0));
+    ck_assert_uint_gt(dwb_estimate_deadline_ns(&spec, 1, false, 1000), 1000 + 300000000);
+    ck_assert_uint_gt(dwb_estimate_deadline_ns(&spec, 1, false, 0),
+                      dwb_estimate_deadline_ns(&spec, 0, false, 0));
+    /* A simulation takes longer, and more memory; its deadline leaves room for a slow one. */
+    bytes = estimate.memory_bytes;
+    uint64_t time_ns = estimate.time_ns;
+    spec.options.backends = DWB_BACKEND_NATIVE;
+    spec.options.simulate = true;
+    ck_assert_int_eq(dwb_estimate_of(&spec, &estimate), 0);
+    ck_assert_uint_gt(estimate.memory_bytes, bytes);
+    ck_assert_uint_gt(estimate.time_ns, time_ns);
+    ck_assert_uint_gt(dwb_estimate_deadline_ns(&spec, 1, true, 0),
+                      dwb_estimate_deadline_ns(&spec, 1, false, 0) + UINT64_C(600000000000));
+    spec.options.simulate = false;
     layers[0].kernel_size = 11;
     layers[0].input_size = 4096;
     layers[0].in_channels = layers[0].out_channels = 16384;
     ck_assert_int_eq(dwb_estimate_of(&spec, &estimate), -EOVERFLOW);
     ck_assert_uint_eq(estimate.memory_layer, 0);
-    ck_assert_uint_gt(dwb_estimate_deadline_ns(&spec, 0, UINT64_MAX), UINT64_MAX / 2);
+    ck_assert_uint_gt(dwb_estimate_deadline_ns(&spec, 0, false, UINT64_MAX), UINT64_MAX / 2);
 }
 END_TEST
 

@@ -21,8 +21,10 @@ static struct dwb_sample samples[2] = {
     {1, 0, 0, 1, INT64_MAX, 0, 0},
 };
 static struct dwb_counter counters[2] = {
-    {"cycles", "", "", DWB_SOURCE_NONE, "no PMU under this hypervisor"},
-    {"task_clock", "PERF_COUNT_SW_TASK_CLOCK", "ns", DWB_SOURCE_SOFTWARE, ""},
+    {"cycles", "", "", DWB_SOURCE_NONE, "no PMU under this hypervisor", DWB_OUTCOME_NO_PMU, false,
+     0},
+    {"task_clock", "PERF_COUNT_SW_TASK_CLOCK", "ns", DWB_SOURCE_SOFTWARE, "", DWB_OUTCOME_COUNTED,
+     true, 37},
 };
 static struct dwb_reading readings[1] = {{0, 1, 2, 3, 123456789}};
 

@@ -107,6 +107,31 @@ START_TEST(test_backends)
 }
 END_TEST
 
+START_TEST(test_simulate)
+{
+    static const char *const wrong[] = {"simulate: yes", "simulate: 1", "simulate: [true]",
+                                        "geometry: 1", "geometry: '32768,8,64'"};
+    char text[128];
+    DWB_CLEANUP(dwb_spec_freep)
+    struct dwb_spec *spec = parse("{Dk: 1, Dx: 1, M: 1, N: 1, simulate: true, geometry: "
+                                  "'32768,8,64/49152,12,64/33554432,16,64'}");
+
+    ck_assert_ptr_nonnull(spec);
+    ck_assert(spec->options.simulate);
+    ck_assert_str_eq(spec->options.geometry, "32768,8,64/49152,12,64/33554432,16,64");
+    json_t *canonical = dwb_spec_to_json(spec);
+    ck_assert(json_is_true(json_object_get(canonical, "simulate")));
+    ck_assert_str_eq(json_string_value(json_object_get(canonical, "geometry")),
+                     spec->options.geometry);
+    json_decref(canonical);
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        snprintf(text, sizeof(text), "{Dk: 1, Dx: 1, M: 1, N: 1, %s}", wrong[i]);
+        ck_assert_msg(parse(text) == NULL, "%s", text);
+        ck_assert_uint_eq(diags->n, 1);
+    }
+}
+END_TEST
+
 START_TEST(test_suite_file)
 {
     DWB_CLEANUP(dwb_spec_freep)
@@ -407,6 +432,7 @@ int main(void)
     tcase_add_test(tests, test_layer_file);
     tcase_add_test(tests, test_json_and_long_keys);
     tcase_add_test(tests, test_backends);
+    tcase_add_test(tests, test_simulate);
     tcase_add_test(tests, test_suite_file);
     tcase_add_test(tests, test_canonical_round_trip);
     tcase_add_test(tests, test_every_finding_at_once);
