@@ -110,6 +110,12 @@ static uint64_t count_of(enum dwb_work_kind kind, uint64_t config)
         return config == PERF_COUNT_HW_CPU_CYCLES     ? 600000
                : config == PERF_COUNT_HW_INSTRUCTIONS ? 1000000
                                                       : 0;
+    case DWB_WORK_SCALAR: /* of weight 1 */
+        return config == PERF_COUNT_HW_BUS_CYCLES ? 1000 * fake.width_factor[kind] : 0;
+    case DWB_WORK_128:
+    case DWB_WORK_256:
+    case DWB_WORK_512: /* of weight 8 */
+        return config == PERF_COUNT_HW_REF_CPU_CYCLES ? 1000 * fake.width_factor[kind] : 0;
     case DWB_WORK_FLOPS:
         return config == PERF_COUNT_HW_REF_CPU_CYCLES ? 100000 * fake.flops_factor : 0;
     default:
@@ -141,11 +147,15 @@ char root[FIXTURE_PATH_MAX]; /* of /proc and /sys */
 const struct dwb_perf perf = {
     .open = fake_open, .read = fake_read, .ioctl = fake_ioctl, .close = fake_close, .root = root};
 const struct dwb_work work = {.prepare = work_prepare,
-                                     .run = work_run,
-                                     .instructions = 1000000,
-                                     .flops = 800000,
-                                     .n_loads = 4096,
-                                     .n_branches = 20000};
+                              .run = work_run,
+                              .instructions = 1000000,
+                              .flops = 800000,
+                              .width_flops = {[DWB_WORK_SCALAR] = 1000,
+                                              [DWB_WORK_128] = 8000,
+                                              [DWB_WORK_256] = 8000,
+                                              [DWB_WORK_512] = 8000},
+                              .n_loads = 4096,
+                              .n_branches = 20000};
 
 /* A file of the machine that is made up; path begins with "/proc" or "/sys". */
 void write_setting(const char *path, const char *text)
@@ -180,6 +190,8 @@ void write_catalogue(const char *text)
 void setup(void)
 {
     fake = (struct fake){.stuck_config = ALL_CONFIGS, .flops_factor = 1, .group_max = 16};
+    for (int i = 0; i < DWB_N_WORK_KINDS; i++)
+        fake.width_factor[i] = 1;
     ck_assert_ptr_nonnull(mkdtemp(directory));
     snprintf(root, sizeof root, "%s", directory);
     write_catalogue(catalogue_text);
@@ -233,8 +245,8 @@ void assert_none(const struct dwb_counters *counters, const char *name, const ch
                   reason);
 }
 
-uint64_t value_of(const struct dwb_counters *counters, const struct dwb_counted *counted,
-                         size_t n, const char *name)
+uint64_t value_of(const struct dwb_counters *counters, const struct dwb_counted *counted, size_t n,
+                  const char *name)
 {
     const struct dwb_counter *list;
     size_t n_list;

@@ -33,8 +33,9 @@ struct fake {
     bool multiplexes;
     uint64_t stuck_config;
     uint64_t flops_factor;
-    uint64_t start_cost; /* what starting a window counts by itself */
-    int group_max;       /* events that the PMU counts at once */
+    uint64_t width_factor[DWB_N_WORK_KINDS]; /* what an addition of that width counts; right: 1 */
+    uint64_t start_cost;                     /* what starting a window counts by itself */
+    int group_max;                           /* events that the PMU counts at once */
 };
 
 extern struct fake fake;

@@ -10,6 +10,24 @@
 #include <linux/perf_event.h>
 #include <string.h>
 
+/* The kernels' own width is right, another one is not: a sum is not believed in part. */
+START_TEST(test_one_width_is_wrong)
+{
+    static const char *const texts[] = {"scalar: failed its calibration: expected 1000, saw 2000",
+                                        "128 bit: failed its calibration: expected 8000, saw 16000",
+                                        "256 bit: failed its calibration: expected 8000, saw 16000",
+                                        "512 bit: it opened but counted 0"};
+
+    fake.width_factor[DWB_WORK_SCALAR + _i] = _i == 3 ? 0 : 2;
+    DWB_CLEANUP(dwb_counters_freep) struct dwb_counters *counters = make();
+
+    assert_none(counters, "flops", texts[_i]);
+    ck_assert_int_eq(get(counters, "flops")->outcome,
+                     _i == 3 ? DWB_OUTCOME_COUNTS_NOTHING : DWB_OUTCOME_FAILS_CALIBRATION);
+    ck_assert_int_eq(get(counters, "instructions")->source, DWB_SOURCE_HARDWARE);
+}
+END_TEST
+
 static const struct {
     int error;
     const char *paranoid; /* of the machine; NULL = cannot be read */
@@ -257,6 +275,7 @@ int main(void)
     tcase_add_test(tests, test_no_window);
     tcase_add_test(tests, test_stuck_at_zero);
     tcase_add_test(tests, test_flops_wrong_by_two);
+    tcase_add_loop_test(tests, test_one_width_is_wrong, 0, 4);
     suite_add_tcase(suite, tests);
     srunner_run_all(runner, CK_NORMAL);
     n_failed = srunner_ntests_failed(runner);
