@@ -323,7 +323,9 @@ static void on_progress(const struct dwb_supervisor_progress *progress, void *us
     struct dwb_schedule_totals totals;
     uint64_t now_ns = dwb_clock_monotonic_ns();
 
-    if (!job->log.sinks || now_ns - job->progress_ns < PROGRESS_PERIOD_NS)
+    /* The steps of a simulation are few, and each is told, even right after a measured sample. */
+    if (!job->log.sinks ||
+        (!progress->simulating && now_ns - job->progress_ns < PROGRESS_PERIOD_NS))
         return;
     job->progress_ns = now_ns;
     dwb_supervisor_totals(jobs->supervisor, &totals);

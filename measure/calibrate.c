@@ -253,36 +253,68 @@ static void refuse_count(const struct dwb_calibration *calibration, uint64_t cou
                    100.0 * (double)count / (double)calibration->expected);
 }
 
+/* The best of some windows decides. 0, or -ENODATA with the refusal. */
+static int hold_against(struct dwb_perf_group *group, const struct dwb_work *work,
+                        const struct dwb_candidate *candidate, struct dwb_calibration *calibration,
+                        struct dwb_refusal *refusal)
+{
+    for (int i = 0; i < N_WINDOWS; i++) {
+        uint64_t count;
+        int r = window(group, work, candidate, calibration->kind, &count);
+
+        if (r == 0) {
+            calibration->has_seen = true;
+            calibration->seen = count;
+        }
+        if (r == 0 && passes(calibration, count))
+            return 0;
+        if (r == 0)
+            refuse_count(calibration, count, refusal);
+        else
+            refuse_window(group->perf, r, refusal);
+    }
+    return -ENODATA;
+}
+
+/* A sum of events with a weight a width is right only when each is: a wrong weight of one that the
+ * kernels do not use would go unseen by their own loop. */
+static int hold_against_widths(struct dwb_perf_group *group, const struct dwb_work *work,
+                               const struct dwb_candidate *candidate, struct dwb_refusal *refusal)
+{
+    int r = 0;
+
+    for (int kind = DWB_WORK_SCALAR; r == 0 && kind <= DWB_WORK_512; kind++) {
+        struct dwb_calibration calibration = {
+            .kind = (enum dwb_work_kind)kind, .expected = work->width_flops[kind], .exact = true};
+        struct dwb_refusal own;
+
+        if (calibration.expected == 0)
+            continue;
+        r = hold_against(group, work, candidate, &calibration, &own);
+        if (r < 0)
+            dwb_refuse(refusal, own.outcome, "%s: %.200s", dwb_work_name(calibration.kind),
+                       own.reason);
+    }
+    return r;
+}
+
 int dwb_calibrate(const struct dwb_perf *perf, const struct dwb_work *work,
                   const struct dwb_candidate *candidate, struct dwb_calibration *ret_calibration,
                   struct dwb_refusal *refusal)
 {
-    struct dwb_calibration calibration = expect(work, candidate->name);
     struct dwb_perf_group group;
-    uint64_t count = 0;
     int r;
 
+    *ret_calibration = expect(work, candidate->name);
     dwb_perf_group_init(&group, perf);
-    *ret_calibration = calibration;
     r = dwb_perf_group_add(&group, candidate->attrs, candidate->n);
     if (r < 0) {
         refuse_event(perf, r, candidate->event, refusal);
         return r;
     }
-    for (int i = 0; i < N_WINDOWS; i++) {
-        r = window(&group, work, candidate, calibration.kind, &count);
-        if (r == 0) {
-            ret_calibration->has_seen = true;
-            ret_calibration->seen = count;
-        }
-        if (r == 0 && passes(&calibration, count))
-            break;
-        if (r == 0)
-            refuse_count(&calibration, count, refusal);
-        else
-            refuse_window(perf, r, refusal);
-        r = -ENODATA;
-    }
+    r = hold_against(&group, work, candidate, ret_calibration, refusal);
+    if (r == 0 && ret_calibration->kind == DWB_WORK_FLOPS)
+        r = hold_against_widths(&group, work, candidate, refusal);
     dwb_perf_group_deinit(&group);
     return r;
 }

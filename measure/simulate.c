@@ -128,8 +128,9 @@ static char *text_of(const struct child *child, int stream)
     return dwb_steal(text);
 }
 
-/* The last line that says something, for a reason. Valgrind puts "==PID== " before its own. */
-static void last_line(const struct child *child, char *buffer, size_t size)
+/* The line that says most: the first of Valgrind's own, which begin "==PID==" and end in advice, or
+ * else the last of all. */
+static void telling_line(const struct child *child, char *buffer, size_t size)
 {
     dwb_cleanup_free char *text = text_of(child, STREAM_ERRORS);
     char *save = NULL;
@@ -143,6 +144,8 @@ static void last_line(const struct child *child, char *buffer, size_t size)
         line += strspn(line, " \t");
         if (*line)
             snprintf(buffer, size, "%s", line);
+        if (*line && mark)
+            break;
     }
     for (char *c = buffer; *c; c++)
         if ((unsigned char)*c < 0x20 || *c == 0x7f)
@@ -165,7 +168,7 @@ static int run_child(struct child *child, void (*tick)(void *userdata), void *us
         return complain(error, status, "valgrind was lost: %s", strerror(-status));
     if (status == 0)
         return 0;
-    last_line(child, line, sizeof line);
+    telling_line(child, line, sizeof line);
     if (WIFSIGNALED(status))
         return complain(error, -EIO, "valgrind was killed by SIG%s%s%s",
                         sigabbrev_np(WTERMSIG(status)), line[0] ? ": " : "", line);
@@ -213,6 +216,15 @@ int dwb_simulate_available(char error[DWB_SIMULATE_ERROR_MAX], char *tool, size_
     if (r == 0)
         version = text_of(&child, STREAM_ANSWER);
     close_streams(&child);
+    if (r == -EIO) { /* it is there, and does not start */
+        char said[160];
+
+        snprintf(said, sizeof said, "%.150s", error);
+        return complain(error, r,
+                        "cannot simulate: %s (where MemoryDenyWriteExecute= or the like is set, "
+                        "valgrind cannot run)",
+                        said);
+    }
     if (r < 0)
         return r;
     if (!version || strncmp(version, "valgrind-", 9) != 0)

@@ -16,6 +16,7 @@
 
 #define N_ITERATIONS UINT64_C(500000)
 #define N_FMA_ROUNDS UINT64_C(20000)
+#define N_ADDITIONS  UINT64_C(100000)
 #define N_PAGES      4096u
 #define PAGE_BYTES   4096u
 #define AREA_BYTES   ((size_t)N_PAGES * PAGE_BYTES)
@@ -41,6 +42,40 @@ static void run_loop(void)
 #else
     while (n--)
         __asm__ volatile("");
+#endif
+}
+
+/* N_ADDITIONS additions of one fp32 number, or of four. Sums of zeros: no value matters. */
+static void run_additions(enum dwb_work_kind kind)
+{
+    uint64_t n = N_ADDITIONS;
+
+#if defined(__x86_64__)
+    if (kind == DWB_WORK_SCALAR)
+        __asm__ volatile("xorps %%xmm0, %%xmm0\n"
+                         "1: addss %%xmm0, %%xmm0\n\tsub $1, %0\n\tjnz 1b"
+                         : "+r"(n)
+                         :
+                         : "cc", "xmm0");
+    else
+        __asm__ volatile("xorps %%xmm0, %%xmm0\n"
+                         "1: addps %%xmm0, %%xmm0\n\tsub $1, %0\n\tjnz 1b"
+                         : "+r"(n)
+                         :
+                         : "cc", "xmm0");
+#elif defined(__aarch64__)
+    if (kind == DWB_WORK_SCALAR)
+        __asm__ volatile("movi v0.4s, #0\n"
+                         "1: fadd s0, s0, s0\n\tsubs %0, %0, #1\n\tb.ne 1b"
+                         : "+r"(n)
+                         :
+                         : "cc", "v0");
+    else
+        __asm__ volatile("movi v0.4s, #0\n"
+                         "1: fadd v0.4s, v0.4s, v0.4s\n\tsubs %0, %0, #1\n\tb.ne 1b"
+                         : "+r"(n)
+                         :
+                         : "cc", "v0");
 #endif
 }
 
@@ -94,6 +129,26 @@ static void run_misses(struct area *area)
     area->sink = sum + (uintptr_t)at;
 }
 
+static enum dwb_isa isa_of(enum dwb_work_kind kind)
+{
+    return kind == DWB_WORK_512 ? DWB_ISA_AVX512 : DWB_ISA_AVX2;
+}
+
+/* What of each width this CPU can be asked for. */
+static void count_widths(uint64_t counts[DWB_N_WORK_KINDS])
+{
+    uint32_t flags = dwb_cpu_flags();
+
+#if defined(__x86_64__) || defined(__aarch64__)
+    counts[DWB_WORK_SCALAR] = N_ADDITIONS;
+    counts[DWB_WORK_128] = 4 * N_ADDITIONS;
+#endif
+    if ((flags & DWB_CPU_AVX2) && dwb_fma_peak(DWB_ISA_AVX2))
+        counts[DWB_WORK_256] = 2 * N_FMA_ROUNDS * dwb_fma_peak_macs(DWB_ISA_AVX2);
+    if ((flags & DWB_CPU_AVX512) && dwb_fma_peak(DWB_ISA_AVX512))
+        counts[DWB_WORK_512] = 2 * N_FMA_ROUNDS * dwb_fma_peak_macs(DWB_ISA_AVX512);
+}
+
 static void run(void *userdata, enum dwb_work_kind kind)
 {
     struct area *area = userdata;
@@ -102,13 +157,18 @@ static void run(void *userdata, enum dwb_work_kind kind)
         run_loop();
     else if (kind == DWB_WORK_FLOPS)
         area->sink = area->fma(N_FMA_ROUNDS) > 0;
+    else if (kind == DWB_WORK_256 || kind == DWB_WORK_512)
+        area->sink = dwb_fma_peak(isa_of(kind))(N_FMA_ROUNDS) > 0;
+    else if (kind == DWB_WORK_SCALAR || kind == DWB_WORK_128)
+        run_additions(kind);
     else
         run_misses(area);
 }
 
 const char *dwb_work_name(enum dwb_work_kind kind)
 {
-    static const char *const names[] = {"loop", "flops", "misses"};
+    static const char *const names[DWB_N_WORK_KINDS] = {"loop",    "flops",   "misses", "scalar",
+                                                        "128 bit", "256 bit", "512 bit"};
 
     return names[kind];
 }
@@ -142,6 +202,7 @@ int dwb_work_new(enum dwb_isa isa, struct dwb_work **ret_work)
         .n_loads = N_PAGES,
         .n_branches = N_BRANCHES,
     };
+    count_widths(area->work.width_flops);
     *ret_work = &area->work;
     return 0;
 }

@@ -118,7 +118,8 @@ class Job(unittest.TestCase):
                  "--simulate", *arguments], capture_output=True, text=True, timeout=120,
                 env={**os.environ, "TMPDIR": directory, "LC_ALL": "C.UTF-8"})
             self.assertEqual(os.listdir(directory), [], "left behind")
-        self.assertEqual(process.returncode, 0, process.stderr)
+        # 5: a busy machine disturbed every sample, so nothing was measured; what is simulated stands.
+        self.assertIn(process.returncode, (0, 5), process.stderr)
         return process
 
     def test_json(self):
@@ -151,7 +152,8 @@ class Job(unittest.TestCase):
         self.assertRegex(process.stdout, r"instructions +\d")
         self.assertIn("simulated, not measured: one warm call by valgrind-", process.stdout)
         self.assertIn("D1 1 KiB 2 ways", process.stdout)
-        self.assertRegex(process.stderr, r"simulating \S+: native \w+, \d of 5")
+        for step in range(1, 6):
+            self.assertRegex(process.stderr, rf"simulating \S+: native \w+, {step} of 5")
         rows = list(csv.DictReader(io.StringIO(self.run_client("--format", "csv").stdout)))
         self.assertGreater(int(rows[0]["standard_simulated_instructions"]), 1000)
         self.assertGreater(float(rows[0]["ratio_simulated_instructions"]), 0)
@@ -184,6 +186,16 @@ class Missing(unittest.TestCase):
         self.assertEqual(lines, [])
         self.assertIn("valgrind is not installed (sudo apt-get install valgrind)", errors)
         self.assertNotIn("simulation", measure(path=self.bin)[0][-1])
+
+    def test_it_does_not_start(self):
+        path = os.path.join(self.bin, "valgrind")
+        with open(path, "w") as stream:
+            stream.write("#!/bin/sh\necho '--1-- dump'\necho '==1== ' >&2\n"
+                         "echo '==1==   out of memory:' >&2; echo '==1== Sorry.' >&2; exit 1\n")
+        os.chmod(path, 0o755)
+        _, errors = measure("--simulate", path=self.bin, code=1)
+        self.assertIn("cannot simulate: valgrind ended with status 1: out of memory:", errors)
+        self.assertIn("MemoryDenyWriteExecute", errors)
 
     def test_a_daemon_refuses_at_once(self):
         with Daemon(worker=WORKER, env={"PATH": self.bin}) as daemon:

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""Validates the documents of test_result against docs/result.schema.json.
+"""Validates the documents of the result tests against docs/result.schema.json.
 
-check_result_schema.py SCHEMA TEST_RESULT. Every document must pass, and every document that is then
+check_result_schema.py SCHEMA TEST_RESULT... Every document must pass, and every document that is then
 damaged on purpose must fail: a schema that takes anything would be no schema. Exit 77 = skipped.
 """
 
@@ -93,13 +93,14 @@ SIMULATION_DAMAGES = [
 
 
 def main():
-    schema_path, test_result = sys.argv[1:3]
+    schema_path, *tests = sys.argv[1:]
     schema = json.loads(pathlib.Path(schema_path).read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
     validator = jsonschema.Draft202012Validator(schema)
     failures = 0
     with tempfile.TemporaryDirectory() as directory:
-        subprocess.run([test_result, "--dump", directory], check=True, stdout=subprocess.DEVNULL)
+        for test in tests:
+            subprocess.run([test, "--dump", directory], check=True, stdout=subprocess.DEVNULL)
         documents = {
             path.stem: json.loads(path.read_text())
             for path in sorted(pathlib.Path(directory).glob("*.json"))

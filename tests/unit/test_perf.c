@@ -118,8 +118,8 @@ END_TEST
 int main(int argc, char **argv)
 {
     struct dwb_refusal refusal;
-    Suite *suite = suite_create("perf");
-    TCase *tests = tcase_create("perf");
+    Suite *suite;
+    TCase *tests;
     SRunner *runner;
     int n_failed;
 
@@ -128,6 +128,8 @@ int main(int argc, char **argv)
         printf("skipped: %s\n", refusal.reason);
         return 77;
     }
+    suite = suite_create("perf");
+    tests = tcase_create("perf");
     runner = srunner_create(suite);
     tcase_add_test(tests, test_group_holds_what_fits);
     tcase_add_test(tests, test_no_room_reads_nothing);

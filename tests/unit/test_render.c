@@ -1,7 +1,5 @@
 /*
- * Reports from stored documents (tests/unit/data: the members of real ones, the figures made up so
- * that each case is there): what a person and a program get to see, at every
- * width, and which exit code a document stands for.
+ * Reports as a person gets to see them, at every width, and which exit code a document stands for.
  */
 
 #include "client/cli.h"
@@ -13,51 +11,13 @@
 #include "client/table.h"
 #include "common/cleanup.h"
 
+#include "render_fixture.h"
+
 #include <check.h>
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-static json_t *load(const char *name)
-{
-    json_error_t error;
-    char path[512];
-    json_t *document;
-
-    snprintf(path, sizeof(path), "%s/%s.json", DWB_TEST_DATA, name);
-    document = json_load_file(path, 0, &error);
-    ck_assert_msg(document != NULL, "%s:%d: %s", path, error.line, error.text);
-    return document;
-}
-
-static struct dwb_report *report_of(json_t *document)
-{
-    struct dwb_report *report = NULL;
-
-    ck_assert_int_eq(dwb_report_new(document, &report), 0);
-    json_decref(document);
-    return report;
-}
-
-static char *render(const char *name, enum dwb_format format, unsigned columns, bool colour)
-{
-    DWB_CLEANUP(dwb_report_freep) struct dwb_report *report = report_of(load(name));
-    struct dwb_terminal terminal = {.columns = columns, .colour = colour, .utf8 = true};
-    char *text = NULL;
-    size_t n;
-    FILE *out = open_memstream(&text, &n);
-
-    ck_assert_ptr_nonnull(out);
-    ck_assert_int_eq(dwb_render(report, format, &terminal, out), 0);
-    ck_assert_int_eq(fclose(out), 0);
-    return text;
-}
-
-static bool has(const char *text, const char *part)
-{
-    return strstr(text, part) != NULL;
-}
 
 /* The line that begins with a word, without its newline, in a buffer of the caller. */
 static const char *line_of(const char *text, const char *word, char *buffer, size_t size)
@@ -71,18 +31,6 @@ static const char *line_of(const char *text, const char *word, char *buffer, siz
         }
     ck_abort_msg("no line for %s in:\n%s", word, text);
     return NULL;
-}
-
-static void check_widths(const char *text, unsigned columns)
-{
-    dwb_cleanup_free char *copy = strdup(text);
-    char *rest = NULL;
-
-    for (char *line = strtok_r(copy, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
-        ck_assert_msg(dwb_terminal_width(line) <= columns, "%zu > %u columns: %s",
-                      dwb_terminal_width(line), columns, line);
-        ck_assert_msg(line[strlen(line) - 1] != ' ', "blanks at the end: %s|", line);
-    }
 }
 
 /* Figures that must be there at any width, as a row or under it. */
@@ -285,235 +233,6 @@ START_TEST(test_odd_entries)
 }
 END_TEST
 
-#define CSV_FIELDS_MAX 128
-
-/* RFC 4180 as a reader sees it: same number of fields everywhere, quotes undone. */
-static size_t csv_fields(const char **at, char fields[CSV_FIELDS_MAX][512])
-{
-    size_t n = 0;
-    const char *p = *at;
-
-    for (;;) {
-        char *out = fields[n++];
-        bool quoted = *p == '"';
-
-        if (quoted)
-            p++;
-        while (*p && (quoted ? !(*p == '"' && p[1] != '"') : *p != ',' && *p != '\r')) {
-            if (quoted && *p == '"')
-                p++;
-            *out++ = *p++;
-        }
-        *out = '\0';
-        if (quoted)
-            p++;
-        if (*p++ != ',')
-            break;
-    }
-    ck_assert_int_eq(*p, '\n');
-    *at = p + 1;
-    return n;
-}
-
-START_TEST(test_csv)
-{
-    dwb_cleanup_free char *text = render("partial", DWB_FORMAT_CSV, 80, false);
-    static char header[CSV_FIELDS_MAX][512], row[CSV_FIELDS_MAX][512];
-    const char *at = text;
-    size_t n = csv_fields(&at, header), ratio = 0;
-
-    ck_assert_str_eq(header[0], "job");
-    /* New columns come after all others: programs may count. */
-    ck_assert_str_eq(header[31], "why");
-    ck_assert_str_eq(header[32], "separable_fused_ns");
-    ck_assert_str_eq(header[37], "best_separable");
-    ck_assert_str_eq(header[38], "standard_bytes");
-    ck_assert_str_eq(header[62], "separable_fused_held_by");
-    ck_assert_str_eq(header[63], "standard_simulated_instructions");
-    ck_assert_str_eq(header[78], "ratio_simulated_instructions");
-    ck_assert_str_eq(header[83], "simulated_LL_bytes");
-    ck_assert_str_eq(header[84], "standard_cycles");
-    ck_assert_str_eq(header[n - 1], "ratio_llc_misses");
-    while (strcmp(header[ratio], "ratio") != 0)
-        ck_assert_uint_lt(++ratio, n);
-    ck_assert_uint_eq(csv_fields(&at, row), n);
-    ck_assert_str_eq(row[1], "good");
-    ck_assert_double_eq_tol(atof(row[ratio]), 0.1317, 0.0001);
-    ck_assert(has(row[31], "of the time, 66 GFLOP/s against")); /* the comma is kept */
-    ck_assert_str_eq(row[42], "compute");                       /* what holds the standard */
-    ck_assert_str_eq(row[62], "");                              /* no fused form, no bound of it */
-    ck_assert_str_eq(row[63], "");                              /* nothing was simulated */
-    ck_assert_uint_eq(csv_fields(&at, row), n);
-    ck_assert_str_eq(row[1], "none");
-    ck_assert_str_eq(row[ratio], ""); /* not measured: empty, not 0 */
-    ck_assert_str_eq(at, "");
-}
-END_TEST
-
-/* The fused form has a line under its row, and columns; without it there is neither. */
-START_TEST(test_fused)
-{
-    dwb_cleanup_free char *without = render("layer", DWB_FORMAT_TABLE, 120, false);
-    json_t *document = load("layer");
-    json_t *entry = json_array_get(json_object_get(document, "results"), 0);
-    json_t *operations = json_object_get(entry, "operations");
-    json_t *fused = json_deep_copy(json_object_get(operations, "separable"));
-    struct dwb_terminal terminal = {.columns = 80, .utf8 = true};
-    dwb_cleanup_free char *table = NULL, *csv = NULL;
-    static char header[CSV_FIELDS_MAX][512], row[CSV_FIELDS_MAX][512];
-    const char *at;
-    size_t n, size;
-
-    ck_assert(!has(without, "fused"));
-    json_object_set_new(json_object_get(fused, "time_ns"), "floor", json_real(900000));
-    json_object_set_new(operations, "separable_fused", fused);
-    json_object_set_new(entry, "ratio_fused",
-                        json_pack("{s:{s:f, s:f, s:f, s:f}}", "time", "floor", 0.11363, "ci_low",
-                                  0.1135, "ci_high", 0.1138, "half_width", 0.00132));
-    json_object_set_new(entry, "best_separable", json_string("separable_fused"));
-    json_object_set_new(
-        json_object_get(json_object_get(entry, "explain"), "bounds"), "separable_fused",
-        json_pack("{s:s, s:f, s:f}", "held_by", "L2", "attained_gbps", 7.5, "percent", 81.4));
-    json_object_set_new(entry, "saving_delivered_best", json_real(1.0466));
-    DWB_CLEANUP(dwb_report_freep) struct dwb_report *report = report_of(document);
-    FILE *out = open_memstream(&table, &size);
-    ck_assert_int_eq(dwb_render(report, DWB_FORMAT_TABLE, &terminal, out), 0);
-    fclose(out);
-    ck_assert(has(table, "fused: 0.1136 ±0.1%, 105% of the saving\n"));
-    ck_assert(has(table, "fused L2 (81%)\n"));
-    check_widths(table, 80);
-
-    out = open_memstream(&csv, &size);
-    ck_assert_int_eq(dwb_render(report, DWB_FORMAT_CSV, &terminal, out), 0);
-    fclose(out);
-    at = csv;
-    n = csv_fields(&at, header);
-    ck_assert_uint_eq(csv_fields(&at, row), n);
-    ck_assert_str_eq(header[32], "separable_fused_ns");
-    ck_assert_str_eq(row[32], "900000");
-    ck_assert_str_eq(row[33], "0.11363");
-    ck_assert_str_eq(row[34], "0.1135");
-    ck_assert_str_eq(row[35], "0.1138");
-    ck_assert_str_eq(row[36], "1.0466");
-    ck_assert_str_eq(row[37], "separable_fused");
-    ck_assert_str_eq(row[60], "7.5");
-    ck_assert_str_eq(row[61], "81.4");
-    ck_assert_str_eq(row[62], "L2");
-}
-END_TEST
-
-/* What was simulated is a table of its own, and columns of its own. */
-START_TEST(test_simulated)
-{
-    dwb_cleanup_free char *without = render("layer", DWB_FORMAT_TABLE, 120, false);
-    json_t *document = load("layer");
-    json_t *entry = json_array_get(json_object_get(document, "results"), 0);
-    json_t *operations = json_object_get(entry, "operations");
-    struct dwb_terminal terminal = {.columns = 80, .utf8 = true};
-    dwb_cleanup_free char *table = NULL, *csv = NULL;
-    static char header[CSV_FIELDS_MAX][512], row[CSV_FIELDS_MAX][512];
-    const char *at;
-    size_t n, size;
-
-    ck_assert(!has(without, "simulated"));
-    json_object_set_new(json_object_get(operations, "standard"), "simulated",
-                        json_pack("{s:s, s:{s:{s:i}, s:{s:i}}}", "reason", "", "counters",
-                                  "instructions", "value", 130004888, "l1d_misses", "value", 5274));
-    json_object_set_new(
-        json_object_get(operations, "separable"), "simulated",
-        json_pack("{s:s, s:{}}", "reason", "valgrind was killed by SIGILL", "counters"));
-    json_object_set_new(
-        entry, "simulation",
-        json_pack("{s:s, s:s, s:s, s:{s:s, s:{s:i, s:i}, s:{s:i, s:i, s:i}, s:{s:i, s:i}}, "
-                  "s:{s:{s:f}}}",
-                  "tool", "valgrind-3.19.0, callgrind", "note", "a note", "cache", "cold",
-                  "geometry", "origin", "given", "I1", "bytes", 32768, "ways", 8, "D1", "bytes",
-                  49152, "ways", 12, "line_bytes", 64, "LL", "bytes", 33554432, "ways", 16, "ratio",
-                  "instructions", "value", 0.1232));
-    DWB_CLEANUP(dwb_report_freep) struct dwb_report *report = report_of(document);
-    FILE *out = open_memstream(&table, &size);
-    ck_assert_int_eq(dwb_render(report, DWB_FORMAT_TABLE, &terminal, out), 0);
-    fclose(out);
-    ck_assert(has(table, "130.0M"));
-    ck_assert(has(table, "0.1232"));
-    ck_assert(has(table, "simulated, not measured: one cold call by valgrind-3.19.0, callgrind"));
-    ck_assert(has(table, "SIGILL"));
-    check_widths(table, 80);
-
-    out = open_memstream(&csv, &size);
-    ck_assert_int_eq(dwb_render(report, DWB_FORMAT_CSV, &terminal, out), 0);
-    fclose(out);
-    at = csv;
-    n = csv_fields(&at, header);
-    ck_assert_uint_eq(csv_fields(&at, row), n);
-    ck_assert_str_eq(row[63], "130004888");
-    ck_assert_str_eq(row[64], "5274");
-    ck_assert_str_eq(row[65], ""); /* not counted: empty */
-    ck_assert_str_eq(row[78], "0.1232");
-    ck_assert_str_eq(row[82], "49152");
-}
-END_TEST
-
-/* Hardware counters: a line under the row where there are any, and columns. */
-START_TEST(test_counted)
-{
-    dwb_cleanup_free char *without = render("layer", DWB_FORMAT_TABLE, 120, false);
-    json_t *document = load("layer");
-    json_t *entry = json_array_get(json_object_get(document, "results"), 0);
-    json_t *standard = json_object_get(json_object_get(entry, "operations"), "standard");
-    struct dwb_terminal terminal = {.columns = 200, .utf8 = true};
-    dwb_cleanup_free char *table = NULL, *csv = NULL;
-    static char header[CSV_FIELDS_MAX][512], row[CSV_FIELDS_MAX][512];
-    const char *at;
-    size_t n, size;
-
-    ck_assert(!has(without, "counted, separable"));
-    json_object_set_new(standard, "counters",
-                        json_pack("{s:{s:f}, s:{s:f}, s:{s:f}}", "instructions", "value",
-                                  134582513.0, "ipc", "value", 3.456, "flops_over_analytic",
-                                  "value", 1.0004));
-    json_object_set_new(json_object_get(entry, "ratio"), "instructions",
-                        json_pack("{s:f}", "value", 0.134));
-    DWB_CLEANUP(dwb_report_freep) struct dwb_report *report = report_of(document);
-    FILE *out = open_memstream(&table, &size);
-    ck_assert_int_eq(dwb_render(report, DWB_FORMAT_TABLE, &terminal, out), 0);
-    fclose(out);
-    ck_assert(has(table, "counted, separable / standard: instructions 0.1340 (theory "));
-    ck_assert(has(table, "IPC std 3.46"));
-    ck_assert(has(table, "FLOPs counted / executed: 1.0004"));
-
-    out = open_memstream(&csv, &size);
-    ck_assert_int_eq(dwb_render(report, DWB_FORMAT_CSV, &terminal, out), 0);
-    fclose(out);
-    at = csv;
-    n = csv_fields(&at, header);
-    ck_assert_uint_eq(csv_fields(&at, row), n);
-    ck_assert_str_eq(row[84], ""); /* cycles were not counted */
-    ck_assert_str_eq(row[85], "134582513");
-    ck_assert_str_eq(row[n - 4], "0.134");
-}
-END_TEST
-
-START_TEST(test_csv_field)
-{
-    static const char *const cases[][2] = {{"plain", "plain"},
-                                           {"", ""},
-                                           {"a,b", "\"a,b\""},
-                                           {"say \"x\"", "\"say \"\"x\"\"\""},
-                                           {"two\nlines", "\"two\nlines\""}};
-
-    for (size_t i = 0; i < 5; i++) {
-        dwb_cleanup_free char *text = NULL;
-        size_t n;
-        FILE *out = open_memstream(&text, &n);
-
-        dwb_csv_field(out, cases[i][0]);
-        fclose(out);
-        ck_assert_str_eq(text, cases[i][1]);
-    }
-}
-END_TEST
-
 START_TEST(test_json)
 {
     dwb_cleanup_free char *text = render("layer", DWB_FORMAT_JSON, 80, false);
@@ -664,12 +383,7 @@ int main(void)
     tcase_add_test(tcase, test_exit_codes);
     tcase_add_test(tcase, test_not_a_document);
     tcase_add_test(tcase, test_odd_entries);
-    tcase_add_test(tcase, test_csv);
-    tcase_add_test(tcase, test_fused);
-    tcase_add_test(tcase, test_simulated);
-    tcase_add_test(tcase, test_counted);
     tcase_add_test(tcase, test_doctor_remedies);
-    tcase_add_test(tcase, test_csv_field);
     tcase_add_test(tcase, test_json);
     tcase_add_test(tcase, test_wrap);
     tcase_add_test(tcase, test_progress);

@@ -24,7 +24,9 @@ START_TEST(test_full)
     struct dwb_request request;
 
     ck_assert_int_eq(parse("{" LAYER ",\"isa\":\"avx2\",\"cache\":\"cold\",\"slice_ns\":5000000,"
-                           "\"seed\":\"18446744073709551615\",\"replicate\":7,\"cpu\":1}",
+                           "\"seed\":\"18446744073709551615\",\"replicate\":7,\"cpu\":1,"
+                           "\"simulate\":true,"
+                           "\"geometry\":\"32768,8,64/49152,12,64/33554432,16,64\"}",
                            diags, &request),
                      0);
     ck_assert_str_eq(request.layer.name, "a");
@@ -36,6 +38,8 @@ START_TEST(test_full)
     ck_assert_uint_eq(request.seed, UINT64_MAX);
     ck_assert_uint_eq(request.replicate, 7);
     ck_assert_uint_eq(request.cpu, 1);
+    ck_assert(request.simulate);
+    ck_assert_str_eq(request.geometry, "32768,8,64/49152,12,64/33554432,16,64");
 }
 END_TEST
 
@@ -50,6 +54,8 @@ START_TEST(test_defaults)
     ck_assert_uint_eq(request.slice_ns, DWB_REQUEST_SLICE_DEFAULT_NS);
     ck_assert_uint_eq(request.seed, 1);
     ck_assert_uint_eq(request.cpu, DWB_REQUEST_CPU_ANY);
+    ck_assert(!request.simulate);
+    ck_assert_str_eq(request.geometry, "");
 }
 END_TEST
 
@@ -75,6 +81,10 @@ static const struct {
     {"{" LAYER ",\"cpu\":70000}", "cpu"},
     {"{" LAYER ",\"cpu\":\"0\"}", "cpu"},
     {"{" LAYER ",\"slice\":1}", "slice"},
+    {"{" LAYER ",\"simulate\":\"true\"}", "simulate"},
+    {"{" LAYER ",\"simulate\":1}", "simulate"},
+    {"{" LAYER ",\"geometry\":null}", "geometry"},
+    {"{" LAYER ",\"geometry\":\"32768,8,64\"}", "geometry"},
     {"{" LAYER "," LAYER "}", ""},
     {"{" LAYER "} trailing", ""},
     {"{\"layer\":{\"name\":\"a\",\"Dk\":5,\"Dx\":3,\"M\":1,\"N\":1,\"stride\":1,"

@@ -1,94 +1,11 @@
-/*
- * Result documents of made-up machines. With --dump DIRECTORY the documents are written there as
- * well, for the check against docs/result.schema.json.
- */
+/* Result documents of made-up machines: times, ratios, intervals and verdicts. */
 
-#include "analysis/result.h"
+#include "result_fixture.h"
 
 #include "common/cleanup.h"
 
-#include "synthetic.h"
-
-#include <check.h>
 #include <errno.h>
-#include <math.h>
 #include <string.h>
-
-#define N 10
-
-static const char *dump_directory;
-
-struct job {
-    struct dwb_spec *spec;
-    struct dwb_record *records[2 * N];
-    uint32_t layer_of[2 * N];
-    size_t n;
-};
-
-static struct job make_job(const struct synthetic *s, size_t n)
-{
-    struct job job = {.spec = synthetic_spec(s), .n = n};
-
-    synthetic_records(s, 42, job.records, n);
-    return job;
-}
-
-static void free_job(struct job *job)
-{
-    synthetic_free(job->records, job->n);
-    dwb_spec_free(job->spec);
-}
-
-static json_t *build(const struct job *job, const char *name)
-{
-    json_t *about = json_pack("{s:s, s:s}", "id", "j1", "name", name);
-    json_t *document = NULL;
-
-    ck_assert_int_eq(
-        dwb_result_build(job->spec, about, job->records, job->layer_of, job->n, &document), 0);
-    json_decref(about);
-    if (dump_directory) {
-        char path[512];
-        snprintf(path, sizeof path, "%s/%s.json", dump_directory, name);
-        ck_assert_int_eq(json_dump_file(document, path, JSON_INDENT(1)), 0);
-    }
-    return document;
-}
-
-/* A dotted path; digits index arrays. Borrowed; fails the test when it leads nowhere. */
-static json_t *at(json_t *root, const char *path)
-{
-    char copy[128], *save = NULL;
-
-    snprintf(copy, sizeof copy, "%s", path);
-    for (char *step = strtok_r(copy, ".", &save); step; step = strtok_r(NULL, ".", &save)) {
-        root = json_is_array(root) ? json_array_get(root, strtoul(step, NULL, 10))
-                                   : json_object_get(root, step);
-        ck_assert_msg(root != NULL, "%s: no %s", path, step);
-    }
-    return root;
-}
-
-static double number(json_t *root, const char *path)
-{
-    json_t *value = at(root, path);
-
-    ck_assert_msg(json_is_number(value), "%s is no number", path);
-    return json_number_value(value);
-}
-
-static const char *text(json_t *root, const char *path)
-{
-    json_t *value = at(root, path);
-
-    ck_assert_msg(json_is_string(value), "%s is no string", path);
-    return json_string_value(value);
-}
-
-static bool is_null(json_t *root, const char *path)
-{
-    return json_is_null(at(root, path));
-}
 
 static bool has_reason(json_t *entry, const char *words)
 {
@@ -99,8 +16,6 @@ static bool has_reason(json_t *entry, const char *words)
                        reason) if (strstr(json_string_value(reason), words)) return true;
     return false;
 }
-
-#define ck_near(value, truth, relative) ck_assert_double_eq_tol(value, truth, (relative) * (truth))
 
 START_TEST(test_quiet)
 {
@@ -148,137 +63,6 @@ START_TEST(test_quiet)
     ck_assert(json_is_true(at(entry, "verification.ok")));
     ck_assert_double_eq(number(entry, "verification.positions"), N * 4 * 256);
     ck_assert(dwb_result_verified(document));
-    json_decref(document);
-    free_job(&job);
-}
-END_TEST
-
-START_TEST(test_counters)
-{
-    struct synthetic s = synthetic_quiet();
-    struct job job = make_job(&s, N);
-    json_t *document = build(&job, "no_pmu"), *entry = at(document, "results.0");
-
-    ck_assert(is_null(entry, "operations.standard.counters.cycles.value"));
-    ck_assert(is_null(entry, "operations.standard.counters.cycles.source"));
-    ck_assert_str_eq(text(entry, "operations.standard.counters.cycles.reason"),
-                     "no PMU under this hypervisor");
-    ck_assert(is_null(entry, "ratio.cycles.value"));
-    ck_assert_str_eq(text(entry, "ratio.cycles.reason"), "no PMU under this hypervisor");
-    ck_assert(is_null(entry, "ratio.cache_misses.value"));
-    ck_assert_str_eq(text(entry, "ratio.cache_misses.reason"), "the CPU lacks the event");
-    ck_assert(is_null(entry, "ratio.flops.value"));
-    ck_assert_str_eq(text(entry, "ratio.flops.reason"), "not asked for");
-    ck_assert(is_null(entry, "operations.standard.counters.ipc.value"));
-    ck_assert_str_eq(text(entry, "operations.separable.counters.task_clock.source"), "software");
-    ck_assert_double_eq(number(entry, "operations.separable.counters.task_clock.value"), 1.15e6);
-    ck_near(number(entry, "ratio.task_clock.value"), SYNTHETIC_RATIO, 1e-12);
-    ck_assert_str_eq(text(entry, "operations.standard.counters.flops_analytic.source"), "analytic");
-    ck_near(number(entry, "ratio.flops_analytic.value"), number(entry, "theory.executed.ratio"),
-            1e-12);
-    json_decref(document);
-    free_job(&job);
-
-    s.counted = true;
-    job = make_job(&s, N);
-    job.records[3]->n_readings = 0; /* counted in nine of ten */
-    document = build(&job, "pmu");
-    entry = at(document, "results.0");
-    ck_assert_double_eq(number(entry, "operations.standard.counters.cycles.value"), 3 * 8e6);
-    ck_assert_str_eq(text(entry, "operations.standard.counters.cycles.source"), "hardware");
-    ck_assert_str_eq(text(entry, "operations.standard.counters.cycles.reason"),
-                     "counted in 9 of 10 processes");
-    ck_assert_double_eq(number(entry, "operations.standard.counters.ipc.value"), 2);
-    ck_assert_str_eq(text(entry, "operations.standard.counters.ipc.source"), "derived");
-    ck_near(number(entry, "ratio.instructions.value"), SYNTHETIC_RATIO, 1e-12);
-    ck_assert_str_eq(text(entry, "ratio.instructions.source"), "derived");
-    ck_assert_str_eq(text(entry, "ratio.instructions.inputs"), "hardware");
-    json_decref(document);
-    free_job(&job);
-}
-END_TEST
-
-/* Cycles become FLOPs, 2 % more than the shape has, and instructions misses of the last level. */
-static void recount(struct dwb_record *record)
-{
-    snprintf(record->counters[0].name, sizeof record->counters[0].name, "flops");
-    snprintf(record->counters[1].name, sizeof record->counters[1].name, "llc_misses");
-    snprintf(record->counters[2].name, sizeof record->counters[2].name, "cycles");
-    record->counters[0].has_overhead = true;
-    record->counters[0].overhead = 30 + record->replicate;
-    for (size_t i = 0; i < record->n_readings; i++) {
-        struct dwb_reading *reading = &record->readings[i];
-
-        if (reading->counter == 0)
-            reading->value =
-                reading->n_calls * record->subjects[reading->subject].macs_executed * 2 * 102 / 100;
-    }
-}
-
-/* What is derived from a counter and the shape, and what stands beside it. */
-START_TEST(test_counters_against_the_shape)
-{
-    struct synthetic s = synthetic_quiet();
-
-    s.counted = true;
-    struct job job = make_job(&s, N);
-    for (size_t i = 0; i < N; i++)
-        recount(job.records[i]);
-    json_t *document = build(&job, "no_line"), *entry = at(document, "results.0");
-    ck_assert(is_null(entry, "operations.standard.counters.llc_bytes_per_mac.value"));
-    ck_assert_str_eq(text(entry, "operations.standard.counters.llc_bytes_per_mac.reason"),
-                     "the size of a cache line is not known");
-    json_decref(document);
-
-    for (size_t i = 0; i < N; i++)
-        json_object_set_new(at(job.records[i]->environment, "caches.0"), "line_bytes",
-                            json_integer(64));
-    document = build(&job, "against_the_shape");
-    entry = at(document, "results.0");
-    double macs = number(entry, "operations.standard.macs_executed");
-    ck_near(number(entry, "operations.standard.counters.llc_bytes_per_mac.value"),
-            6 * 8e6 * 64 / macs, 1e-12);
-    ck_near(number(entry, "operations.standard.counters.llc_bytes_per_mac.median"),
-            6 * 8e6 * 64 / macs, 1e-12);
-    ck_assert_str_eq(text(entry, "operations.standard.counters.llc_bytes_per_mac.source"),
-                     "derived");
-    ck_assert_str_eq(text(entry, "operations.standard.counters.l1d_bytes_per_mac.reason"),
-                     "l1d_misses: not asked for");
-    ck_near(number(entry, "operations.separable.counters.flops_over_analytic.value"), 1.02, 1e-6);
-    ck_assert(is_null(entry, "operations.standard.counters.flops_per_cycle.value"));
-    ck_assert_double_eq(number(entry, "operations.standard.counters.flops.overhead"), 30);
-    ck_assert_str_eq(text(entry, "operations.standard.counters.flops.outcome"), "counted");
-    ck_assert_str_eq(text(entry, "operations.standard.counters.cycles.outcome"), "not_on_this_cpu");
-    ck_assert(is_null(entry, "operations.standard.counters.llc_misses.overhead"));
-    ck_near(number(entry, "ratio.llc_misses.value"), SYNTHETIC_RATIO, 1e-12);
-    ck_near(number(entry, "ratio.llc_misses.theory"), number(entry, "theory.ratio"), 1e-12);
-    ck_near(number(entry, "ratio.cycles.theory"), number(entry, "theory.ratio"), 1e-12);
-    json_decref(document);
-    free_job(&job);
-}
-END_TEST
-
-/* Values of two sources are not put together, however alike their names are. */
-START_TEST(test_sources_are_not_mixed)
-{
-    struct synthetic s = synthetic_quiet();
-    struct job job = make_job(&s, 4);
-
-    s.counted = true;
-    for (size_t i = 2; i < 4; i++) {
-        uint64_t state = i;
-        dwb_record_free(job.records[i]);
-        job.records[i] = synthetic_record(&s, (uint32_t)i, &state);
-        job.records[i]->counters[3].source = DWB_SOURCE_SIMULATED;
-        for (size_t k = 0; k < job.records[i]->n_readings; k++)
-            job.records[i]->readings[k].value /= 1000;
-    }
-    json_t *document = build(&job, "two_sources"), *entry = at(document, "results.0");
-    ck_assert_double_eq(number(entry, "operations.standard.counters.task_clock.value"), 8e6);
-    ck_assert_str_eq(text(entry, "operations.standard.counters.task_clock.source"), "software");
-    ck_assert_str_eq(text(entry, "operations.standard.counters.cycles.source"), "hardware");
-    ck_assert_str_eq(text(entry, "operations.standard.counters.cycles.reason"),
-                     "counted in 2 of 4 processes");
     json_decref(document);
     free_job(&job);
 }
@@ -600,78 +384,6 @@ START_TEST(test_fused)
 }
 END_TEST
 
-/* Two operations of a process: one counted, one with its reason. Freed with the record. */
-static struct dwb_simulation *simulation_of(uint64_t standard, const char *separable_reason)
-{
-    struct dwb_simulation *simulation = calloc(1, sizeof *simulation);
-    struct dwb_simulated *items = calloc(2, sizeof *items);
-
-    ck_assert(simulation && items);
-    snprintf(simulation->tool, sizeof simulation->tool, "valgrind-3.19.0, callgrind");
-    snprintf(simulation->origin, sizeof simulation->origin, "sysfs");
-    ck_assert_int_eq(
-        dwb_geometry_parse("32768,8,64/49152,12,64/33554432,16,64", &simulation->geometry), 0);
-    items[0] = (struct dwb_simulated){.subject = SYNTHETIC_STANDARD,
-                                      .counted = true,
-                                      .kernel = "std__avx2",
-                                      .isa = "avx2",
-                                      .counts = {standard, 30, 0, 5, 0}};
-    items[1] = (struct dwb_simulated){.subject = SYNTHETIC_SEPARABLE,
-                                      .counted = !separable_reason,
-                                      .kernel = "sep__avx2",
-                                      .isa = "avx2",
-                                      .counts = {120, 12, 0, 3, 0}};
-    if (separable_reason)
-        snprintf(items[1].reason, sizeof items[1].reason, "%s", separable_reason);
-    simulation->items = items;
-    simulation->n = 2;
-    return simulation;
-}
-
-/* Apart from the counters, and only where it was asked for. */
-START_TEST(test_simulation)
-{
-    struct synthetic s = synthetic_quiet();
-    struct job job = make_job(&s, N);
-    json_t *document = build(&job, "not_simulated"), *entry = at(document, "results.0");
-
-    ck_assert_ptr_null(json_object_get(entry, "simulation"));
-    ck_assert_ptr_null(json_object_get(at(entry, "operations.standard"), "simulated"));
-    json_decref(document);
-
-    job.spec->options.simulate = true;
-    document = build(&job, "simulation_lost");
-    entry = at(document, "results.0");
-    ck_assert_str_eq(text(entry, "simulation.reason"), "no replicate was simulated");
-    ck_assert(is_null(entry, "operations.standard.simulated.counters.instructions.value"));
-    json_decref(document);
-
-    job.records[3]->simulation = simulation_of(1000, NULL);
-    document = build(&job, "simulated");
-    entry = at(document, "results.0");
-    ck_near(number(entry, "simulation.ratio.instructions.value"), 0.12, 1e-12);
-    ck_assert_str_eq(text(entry, "simulation.ratio.instructions.source"), "simulated");
-    ck_near(number(entry, "simulation.theory"), number(entry, "theory.ratio"), 1e-12);
-    ck_assert(is_null(entry, "simulation.ratio.ll_misses.value")); /* 0 of both sides */
-    ck_near(number(entry, "simulation.geometry.D1.ways"), 12, 1e-12);
-    ck_near(number(entry, "operations.standard.simulated.counters.instructions.value"), 1000,
-            1e-12);
-    ck_assert_str_eq(text(entry, "operations.standard.simulated.kernel"), "std__avx2");
-    ck_assert_str_eq(text(entry, "operations.depthwise.simulated.reason"),
-                     "no replicate was simulated");
-    ck_assert(is_null(entry, "operations.standard.counters.instructions.value"));
-    json_decref(document);
-
-    dwb_simulation_free(job.records[3]->simulation);
-    job.records[3]->simulation = simulation_of(1000, "valgrind was killed by SIGILL");
-    document = build(&job, "simulated_in_part");
-    ck_assert_str_eq(text(document, "results.0.simulation.ratio.instructions.reason"),
-                     "valgrind was killed by SIGILL");
-    json_decref(document);
-    free_job(&job);
-}
-END_TEST
-
 START_TEST(test_environment)
 {
     struct synthetic s = synthetic_quiet();
@@ -696,37 +408,25 @@ START_TEST(test_environment)
 }
 END_TEST
 
+static void add(TCase *tests)
+{
+    tcase_add_test(tests, test_quiet);
+    tcase_add_test(tests, test_empty);
+    tcase_add_test(tests, test_one_replicate);
+    tcase_add_test(tests, test_no_samples);
+    tcase_add_test(tests, test_contaminated);
+    tcase_add_test(tests, test_unstable);
+    tcase_add_test(tests, test_different_kernels);
+    tcase_add_test(tests, test_mismatch);
+    tcase_add_test(tests, test_canary);
+    tcase_add_test(tests, test_pairs);
+    tcase_add_test(tests, test_deterministic);
+    tcase_add_test(tests, test_suite);
+    tcase_add_test(tests, test_fused);
+    tcase_add_test(tests, test_environment);
+}
+
 int main(int argc, char **argv)
 {
-    Suite *suite = suite_create("result");
-    TCase *tcase = tcase_create("documents");
-
-    if (argc == 3 && strcmp(argv[1], "--dump") == 0)
-        dump_directory = argv[2];
-    tcase_set_timeout(tcase, 60);
-    tcase_add_test(tcase, test_quiet);
-    tcase_add_test(tcase, test_counters);
-    tcase_add_test(tcase, test_counters_against_the_shape);
-    tcase_add_test(tcase, test_sources_are_not_mixed);
-    tcase_add_test(tcase, test_empty);
-    tcase_add_test(tcase, test_one_replicate);
-    tcase_add_test(tcase, test_no_samples);
-    tcase_add_test(tcase, test_contaminated);
-    tcase_add_test(tcase, test_unstable);
-    tcase_add_test(tcase, test_different_kernels);
-    tcase_add_test(tcase, test_mismatch);
-    tcase_add_test(tcase, test_canary);
-    tcase_add_test(tcase, test_pairs);
-    tcase_add_test(tcase, test_deterministic);
-    tcase_add_test(tcase, test_suite);
-    tcase_add_test(tcase, test_fused);
-    tcase_add_test(tcase, test_simulation);
-    tcase_add_test(tcase, test_environment);
-    suite_add_tcase(suite, tcase);
-
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return result_main(argc, argv, "result", add);
 }
