@@ -27,7 +27,7 @@ enum {
     ALIAS_BYTES = 4096,        /* a pixel distance that is a multiple of this is padded, */
     ALIAS_PAD = 16,            /* by this many floats */
     LINE_BYTES = 64,
-    TAPS_ROWS_MAX = 20,  /* maps of more rows go region by region */
+    TAPS_ROWS_MAX = 20,  /* maps of more rows, or stride 2 with its one corner, go by regions */
     SPLIT_TILES_MAX = 6, /* of wider areas all columns go by rows: down, lines are used once */
 };
 
@@ -452,7 +452,7 @@ static void run_panel(struct nest *nest, int64_t y, int64_t y_end, int64_t x, in
             nest->step_end = (part + 1) * steps / parts;
             if (!nest->ahead[0].start)
                 prefetch_next_slice(nest, (y_end - y) * (x_end - x), packed_end);
-            if (y_end - y <= TAPS_ROWS_MAX)
+            if (nest->stride == 1 && y_end - y <= TAPS_ROWS_MAX)
                 run_taps(nest, y, y_end, x, x_end);
             else
                 run_regions(nest, y, y_end, x, x_end);
