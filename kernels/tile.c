@@ -386,6 +386,24 @@ static void rows_of(const struct nest *nest, int64_t ky, int64_t y, int64_t y_en
     *ret_end = dwb_max_i64(*ret_y, *ret_end);
 }
 
+/* The row of taps that opens the outputs: one that is valid for all rows, if the slice has all
+ * taps, so that it may come first; else the first. */
+static int64_t opening_row(const struct nest *nest, int64_t y, int64_t y_end)
+{
+    const int64_t steps = nest->kernel_size * nest->m_count;
+
+    for (int64_t ky = 0; nest->row_end == nest->kernel_size && nest->row_first == 0 &&
+                         nest->step_end - nest->step_first == steps && ky < nest->kernel_size;
+         ky++) {
+        int64_t top, bottom;
+
+        rows_of(nest, ky, y, y_end, &top, &bottom);
+        if (top == y && bottom == y_end)
+            return ky;
+    }
+    return 0;
+}
+
 /*
  * The same, taps by taps: rows of taps that are valid for the same rows of outputs go over all of
  * these before the next. The corners of a map are then no areas of their own, of one pixel and few
@@ -393,23 +411,28 @@ static void rows_of(const struct nest *nest, int64_t ky, int64_t y, int64_t y_en
  */
 static void run_taps(struct nest *nest, int64_t y, int64_t y_end, int64_t x, int64_t x_end)
 {
-    for (int64_t ky = nest->row_first, end; ky < nest->row_end; ky = end) {
-        int64_t top, bottom, next, next_bottom;
+    const int64_t opening = opening_row(nest, y, y_end);
 
-        rows_of(nest, ky, y, y_end, &top, &bottom);
-        for (end = ky + 1; end < nest->row_end; end++) {
-            rows_of(nest, end, y, y_end, &next, &next_bottom);
-            if (next != top || next_bottom != bottom)
-                break;
+    for (int others = 0; others < 2; others++)
+        for (int64_t ky = nest->row_first, end; ky < nest->row_end; ky = end) {
+            int64_t top, bottom, next, next_bottom;
+
+            rows_of(nest, ky, y, y_end, &top, &bottom);
+            for (end = ky + 1; end < nest->row_end; end++) {
+                rows_of(nest, end, y, y_end, &next, &next_bottom);
+                if (next != top || next_bottom != bottom)
+                    break;
+            }
+            const bool opens = ky <= opening && opening < end;
+            const struct area band = {
+                .y = top, .y_end = bottom, .ky = ky, .ky_end = end, .accumulate = !opens};
+            if (opens && nest->opening && !others) {
+                zero_outputs(nest, y, dwb_min_i64(top, y_end), x, x_end);
+                zero_outputs(nest, bottom, y_end, x, x_end);
+            }
+            if (opens != others)
+                run_columns(nest, &band, x, x_end);
         }
-        const struct area band = {
-            .y = top, .y_end = bottom, .ky = ky, .ky_end = end, .accumulate = ky > 0};
-        if (ky == 0 && nest->opening) {
-            zero_outputs(nest, y, dwb_min_i64(top, y_end), x, x_end);
-            zero_outputs(nest, bottom, y_end, x, x_end);
-        }
-        run_columns(nest, &band, x, x_end);
-    }
 }
 
 /* The next slice is on its way during all tiles of this one, n_pixels in all: its lines come evenly
