@@ -21,7 +21,6 @@
 #include <string.h>
 
 enum {
-    ALIAS_BYTES = 4096,
     WINDOW_FLOATS = 8192, /* of it and the weights: 32 KiB */
     LINE_OUTPUTS = 8,
     FLAT_VECTORS_MIN = 8, /* of a run of pixels: fewer, and the call counts */
@@ -185,7 +184,7 @@ int64_t dwb_depthwise_strip_rows(const struct dwb_depthwise_family *family,
     const int64_t row_bytes =
         (int64_t)conv->input_size * conv->in_channels * (int64_t)sizeof(float);
 
-    return row_bytes % ALIAS_BYTES ? family->n_rows_max : family->n_rows_aliased;
+    return row_bytes % DWB_ALIAS_BYTES ? family->n_rows_max : family->n_rows_aliased;
 }
 
 void dwb_depthwise_run_rows(const struct dwb_depthwise_family *family,

@@ -77,6 +77,9 @@ enum {
     DWB_PRIORITY_SHAPE = 1,
 };
 
+/* What lies a multiple of this apart meets in one set of an L1 cache. */
+enum { DWB_ALIAS_BYTES = 4096 };
+
 static inline int64_t dwb_min_i64(int64_t a, int64_t b)
 {
     return a < b ? a : b;

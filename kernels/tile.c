@@ -24,8 +24,7 @@ enum {
     SLICE_BYTES = 192 << 10,   /* of weights */
     BLOCK_BYTES = 512 << 10,   /* of input, where all weights stay in L2 besides */
     WEIGHTS_BYTES = 768 << 10, /* what "all weights stay in L2" means */
-    ALIAS_BYTES = 4096,        /* a pixel distance that is a multiple of this is padded, */
-    ALIAS_PAD = 16,            /* by this many floats */
+    ALIAS_PAD = 16,            /* floats between pixels that are DWB_ALIAS_BYTES apart */
     LINE_BYTES = 64,
     TAPS_ROWS_MAX = 20,  /* maps of more rows, or stride 2 with its one corner, go by regions */
     SPLIT_TILES_MAX = 6, /* of wider areas all columns go by rows: down, lines are used once */
@@ -69,12 +68,12 @@ static bool is_aliased(const struct dwb_conv *conv)
 {
     const uint64_t distance = (uint64_t)conv->stride * conv->in_channels * sizeof(float);
 
-    return distance % ALIAS_BYTES == 0 && conv->output_size > 1;
+    return distance % DWB_ALIAS_BYTES == 0 && conv->output_size > 1;
 }
 
 int64_t dwb_tile_pixel_step(int64_t m_count)
 {
-    return m_count * (int64_t)sizeof(float) % ALIAS_BYTES == 0 ? m_count + ALIAS_PAD : m_count;
+    return m_count * (int64_t)sizeof(float) % DWB_ALIAS_BYTES == 0 ? m_count + ALIAS_PAD : m_count;
 }
 
 size_t dwb_tile_scratch_bytes(const struct dwb_conv *conv)
@@ -390,11 +389,11 @@ static void rows_of(const struct nest *nest, int64_t ky, int64_t y, int64_t y_en
  * taps, so that it may come first; else the first. */
 static int64_t opening_row(const struct nest *nest, int64_t y, int64_t y_end)
 {
-    const int64_t steps = nest->kernel_size * nest->m_count;
+    const int64_t k = nest->kernel_size, steps = nest->step_end - nest->step_first;
 
-    for (int64_t ky = 0; nest->row_end == nest->kernel_size && nest->row_first == 0 &&
-                         nest->step_end - nest->step_first == steps && ky < nest->kernel_size;
-         ky++) {
+    if (nest->row_end - nest->row_first < k || steps < k * nest->m_count)
+        return 0;
+    for (int64_t ky = 0; ky < k; ky++) {
         int64_t top, bottom;
 
         rows_of(nest, ky, y, y_end, &top, &bottom);
