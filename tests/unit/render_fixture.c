@@ -26,9 +26,9 @@ struct dwb_report *report_of(json_t *document)
     return report;
 }
 
-char *render(const char *name, enum dwb_format format, unsigned columns, bool colour)
+char *render_report(const struct dwb_report *report, enum dwb_format format, unsigned columns,
+                    bool colour)
 {
-    DWB_CLEANUP(dwb_report_freep) struct dwb_report *report = report_of(load(name));
     struct dwb_terminal terminal = {.columns = columns, .colour = colour, .utf8 = true};
     char *text = NULL;
     size_t n;
@@ -38,6 +38,13 @@ char *render(const char *name, enum dwb_format format, unsigned columns, bool co
     ck_assert_int_eq(dwb_render(report, format, &terminal, out), 0);
     ck_assert_int_eq(fclose(out), 0);
     return text;
+}
+
+char *render(const char *name, enum dwb_format format, unsigned columns, bool colour)
+{
+    DWB_CLEANUP(dwb_report_freep) struct dwb_report *report = report_of(load(name));
+
+    return render_report(report, format, columns, colour);
 }
 
 bool has(const char *text, const char *part)

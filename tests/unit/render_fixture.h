@@ -13,6 +13,8 @@ json_t *load(const char *name);
 /* Takes the document. */
 struct dwb_report *report_of(json_t *document);
 /* To be freed. */
+char *render_report(const struct dwb_report *report, enum dwb_format format, unsigned columns,
+                    bool colour);
 char *render(const char *name, enum dwb_format format, unsigned columns, bool colour);
 bool has(const char *text, const char *part);
 /* No line is wider. */

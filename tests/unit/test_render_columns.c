@@ -41,6 +41,16 @@ static size_t csv_fields(const char **at, char fields[CSV_FIELDS_MAX][512])
     return n;
 }
 
+/* The header and the row after it; returns the fields of each. */
+static size_t csv_first(const char *text, char header[CSV_FIELDS_MAX][512],
+                        char row[CSV_FIELDS_MAX][512])
+{
+    const size_t n = csv_fields(&text, header);
+
+    ck_assert_uint_eq(csv_fields(&text, row), n);
+    return n;
+}
+
 START_TEST(test_csv)
 {
     dwb_cleanup_free char *text = render("partial", DWB_FORMAT_CSV, 80, false);
@@ -84,11 +94,7 @@ START_TEST(test_fused)
     json_t *entry = json_array_get(json_object_get(document, "results"), 0);
     json_t *operations = json_object_get(entry, "operations");
     json_t *fused = json_deep_copy(json_object_get(operations, "separable"));
-    struct dwb_terminal terminal = {.columns = 80, .utf8 = true};
-    dwb_cleanup_free char *table = NULL, *csv = NULL;
     static char header[CSV_FIELDS_MAX][512], row[CSV_FIELDS_MAX][512];
-    const char *at;
-    size_t n, size;
 
     ck_assert(!has(without, "fused"));
     json_object_set_new(json_object_get(fused, "time_ns"), "floor", json_real(900000));
@@ -102,19 +108,13 @@ START_TEST(test_fused)
         json_pack("{s:s, s:f, s:f}", "held_by", "L2", "attained_gbps", 7.5, "percent", 81.4));
     json_object_set_new(entry, "saving_delivered_best", json_real(1.0466));
     DWB_CLEANUP(dwb_report_freep) struct dwb_report *report = report_of(document);
-    FILE *out = open_memstream(&table, &size);
-    ck_assert_int_eq(dwb_render(report, DWB_FORMAT_TABLE, &terminal, out), 0);
-    fclose(out);
+    dwb_cleanup_free char *table = render_report(report, DWB_FORMAT_TABLE, 80, false);
+    dwb_cleanup_free char *csv = render_report(report, DWB_FORMAT_CSV, 80, false);
     ck_assert(has(table, "fused: 0.1136 ±0.1%, 105% of the saving\n"));
     ck_assert(has(table, "fused L2 (81%)\n"));
     check_widths(table, 80);
 
-    out = open_memstream(&csv, &size);
-    ck_assert_int_eq(dwb_render(report, DWB_FORMAT_CSV, &terminal, out), 0);
-    fclose(out);
-    at = csv;
-    n = csv_fields(&at, header);
-    ck_assert_uint_eq(csv_fields(&at, row), n);
+    csv_first(csv, header, row);
     ck_assert_str_eq(header[32], "separable_fused_ns");
     ck_assert_str_eq(row[32], "900000");
     ck_assert_str_eq(row[33], "0.11363");
@@ -135,11 +135,7 @@ START_TEST(test_simulated)
     json_t *document = load("layer");
     json_t *entry = json_array_get(json_object_get(document, "results"), 0);
     json_t *operations = json_object_get(entry, "operations");
-    struct dwb_terminal terminal = {.columns = 80, .utf8 = true};
-    dwb_cleanup_free char *table = NULL, *csv = NULL;
     static char header[CSV_FIELDS_MAX][512], row[CSV_FIELDS_MAX][512];
-    const char *at;
-    size_t n, size;
 
     ck_assert(!has(without, "simulated"));
     json_object_set_new(json_object_get(operations, "standard"), "simulated",
@@ -157,21 +153,15 @@ START_TEST(test_simulated)
                   49152, "ways", 12, "line_bytes", 64, "LL", "bytes", 33554432, "ways", 16, "ratio",
                   "instructions", "value", 0.1232));
     DWB_CLEANUP(dwb_report_freep) struct dwb_report *report = report_of(document);
-    FILE *out = open_memstream(&table, &size);
-    ck_assert_int_eq(dwb_render(report, DWB_FORMAT_TABLE, &terminal, out), 0);
-    fclose(out);
+    dwb_cleanup_free char *table = render_report(report, DWB_FORMAT_TABLE, 80, false);
+    dwb_cleanup_free char *csv = render_report(report, DWB_FORMAT_CSV, 80, false);
     ck_assert(has(table, "130.0M"));
     ck_assert(has(table, "0.1232"));
     ck_assert(has(table, "simulated, not measured: one cold call by valgrind-3.19.0, callgrind"));
     ck_assert(has(table, "SIGILL"));
     check_widths(table, 80);
 
-    out = open_memstream(&csv, &size);
-    ck_assert_int_eq(dwb_render(report, DWB_FORMAT_CSV, &terminal, out), 0);
-    fclose(out);
-    at = csv;
-    n = csv_fields(&at, header);
-    ck_assert_uint_eq(csv_fields(&at, row), n);
+    csv_first(csv, header, row);
     ck_assert_str_eq(row[63], "130004888");
     ck_assert_str_eq(row[64], "5274");
     ck_assert_str_eq(row[65], ""); /* not counted: empty */
@@ -187,11 +177,7 @@ START_TEST(test_counted)
     json_t *document = load("layer");
     json_t *entry = json_array_get(json_object_get(document, "results"), 0);
     json_t *standard = json_object_get(json_object_get(entry, "operations"), "standard");
-    struct dwb_terminal terminal = {.columns = 200, .utf8 = true};
-    dwb_cleanup_free char *table = NULL, *csv = NULL;
     static char header[CSV_FIELDS_MAX][512], row[CSV_FIELDS_MAX][512];
-    const char *at;
-    size_t n, size;
 
     ck_assert(!has(without, "counted, separable"));
     json_object_set_new(standard, "counters",
@@ -201,19 +187,13 @@ START_TEST(test_counted)
     json_object_set_new(json_object_get(entry, "ratio"), "instructions",
                         json_pack("{s:f}", "value", 0.134));
     DWB_CLEANUP(dwb_report_freep) struct dwb_report *report = report_of(document);
-    FILE *out = open_memstream(&table, &size);
-    ck_assert_int_eq(dwb_render(report, DWB_FORMAT_TABLE, &terminal, out), 0);
-    fclose(out);
+    dwb_cleanup_free char *table = render_report(report, DWB_FORMAT_TABLE, 200, false);
+    dwb_cleanup_free char *csv = render_report(report, DWB_FORMAT_CSV, 200, false);
     ck_assert(has(table, "counted, separable / standard: instructions 0.1340 (theory "));
     ck_assert(has(table, "IPC std 3.46"));
     ck_assert(has(table, "FLOPs counted / executed: 1.0004"));
 
-    out = open_memstream(&csv, &size);
-    ck_assert_int_eq(dwb_render(report, DWB_FORMAT_CSV, &terminal, out), 0);
-    fclose(out);
-    at = csv;
-    n = csv_fields(&at, header);
-    ck_assert_uint_eq(csv_fields(&at, row), n);
+    const size_t n = csv_first(csv, header, row);
     ck_assert_str_eq(row[84], ""); /* cycles were not counted */
     ck_assert_str_eq(row[85], "134582513");
     ck_assert_str_eq(row[n - 4], "0.134");
