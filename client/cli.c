@@ -33,8 +33,17 @@
                                         x("geometry", "I1/D1/LL",                                  \
                                           "caches of that, each bytes,ways,line (this machine's)")
 
+#define SIDE_KEYS(x)                                                                               \
+    x("a", "SIDE",                                                                                 \
+      "what is compared: words such as native, onednn, avx2, fused; plugin:PATH, worker:PATH")     \
+        x("b", "SIDE", "what it is compared with; native,+1/50 is 2% slower on purpose")           \
+            x("operations", "LIST",                                                                \
+              "which (default standard,depthwise,pointwise, those that both sides have)")          \
+                x("delta", "FRACTION", "a change that small does not matter (0.5%)")
+
 #define KEY_NAME(name_, argument_, help_) name_,
 const char *const dwb_cli_job_keys[DWB_CLI_N_JOB_KEYS] = {JOB_KEYS(KEY_NAME)};
+const char *const dwb_cli_side_keys[DWB_CLI_N_SIDE_KEYS] = {SIDE_KEYS(KEY_NAME)};
 
 enum { /* getopt values past the letters */
        VALUE_LAYER = 256,
@@ -43,7 +52,9 @@ enum { /* getopt values past the letters */
        VALUE_KEY,
        VALUE_STATE,
        VALUE_LIMIT,
-       VALUE_JOB_KEY, /* + index */
+       VALUE_NO_CONFIRM,
+       VALUE_JOB_KEY,                                       /* + index */
+       VALUE_SIDE_KEY = VALUE_JOB_KEY + DWB_CLI_N_JOB_KEYS, /* + index */
 };
 
 static const struct {
@@ -57,6 +68,10 @@ static const struct {
      "the daemon's socket (default: $DWBENCH_SOCKET, the user's, the system's)"},
     {DWB_OPTION_LAYER, VALUE_LAYER, "layer", "SHAPE",
      "a layer without a file: Dk=3,Dx=56,M=128,N=128 (also stride, padding)"},
+#define SIDE_OPTION(name_, argument_, help_)                                                       \
+    {DWB_OPTION_SIDES, VALUE_SIDE_KEY, name_, argument_, help_},
+    SIDE_KEYS(SIDE_OPTION){DWB_OPTION_CONFIRM, VALUE_NO_CONFIRM, "no-confirm", NULL,
+                           "raise an alarm at once, without a second run"},
 #define JOB_OPTION(name_, argument_, help_)                                                        \
     {DWB_OPTION_JOB, VALUE_JOB_KEY, name_, argument_, help_},
     JOB_KEYS(JOB_OPTION){DWB_OPTION_WAIT, VALUE_WAIT, "wait", NULL,
@@ -280,7 +295,14 @@ static int take_option(int value, const char *text, struct dwb_cli *cli)
         return parse_state(text, cli);
     case VALUE_LIMIT:
         return parse_limit(text, cli);
+    case VALUE_NO_CONFIRM:
+        cli->without_confirmation = true;
+        return DWB_EXIT_OK;
     default:
+        if (value >= VALUE_SIDE_KEY) {
+            cli->side_keys[value - VALUE_SIDE_KEY] = text;
+            return DWB_EXIT_OK;
+        }
         cli->job_keys[value - VALUE_JOB_KEY] = text ? text : "true"; /* a flag alone */
         return DWB_EXIT_OK;
     }
@@ -305,10 +327,14 @@ int dwb_cli_parse(const struct dwb_verb *verb, int argc, char **argv, struct dwb
     struct option longs[N_OPTIONS + 1] = {0};
     struct dwb_cli cli = {0};
     char letters[3 * N_OPTIONS + 2] = ":"; /* a missing value is told apart */
-    int value, r, n = 0, key = 0;
+    int value, r, n = 0, key = 0, side_key = 0;
 
     for (size_t i = 0; i < N_OPTIONS; i++) {
-        int number = options[i].value == VALUE_JOB_KEY ? VALUE_JOB_KEY + key++ : options[i].value;
+        int number = options[i].value;
+        if (number == VALUE_JOB_KEY)
+            number += key++;
+        else if (number == VALUE_SIDE_KEY)
+            number += side_key++;
         if (!takes(verb, i))
             continue;
         longs[n++] = (struct option){

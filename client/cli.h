@@ -16,6 +16,7 @@
 
 enum dwb_exit {
     DWB_EXIT_OK = 0,
+    DWB_EXIT_REGRESSION = 1,   /* slower than what it was compared with */
     DWB_EXIT_USAGE = 2,        /* usage or bad input */
     DWB_EXIT_UNREACHABLE = 3,  /* no daemon, or one that takes no jobs now */
     DWB_EXIT_FAILED = 4,       /* job failed or cancelled, or its outputs are wrong */
@@ -38,15 +39,20 @@ enum { /* struct dwb_verb.options */
        DWB_OPTION_KEY = 1u << 8,
        DWB_OPTION_STATE = 1u << 9,
        DWB_OPTION_LIMIT = 1u << 10,
+       DWB_OPTION_SIDES = 1u << 11, /* a, b, operations, delta: keys of dwb_spec_set, too */
+       DWB_OPTION_CONFIRM = 1u << 12,
 };
 
-#define DWB_CLI_N_JOB_KEYS 11
+#define DWB_CLI_N_JOB_KEYS  11
+#define DWB_CLI_N_SIDE_KEYS 4
 
 struct dwb_cli {        /* strings borrowed from argv */
     const char *socket; /* NULL = the default */
     const char *layer;
     const char
         *job_keys[DWB_CLI_N_JOB_KEYS]; /* in the order of dwb_cli_job_keys; NULL = not given */
+    const char *side_keys[DWB_CLI_N_SIDE_KEYS]; /* of dwb_cli_side_keys, alike */
+    bool without_confirmation;
     enum dwb_format format;
     bool format_given;
     const char *output;
@@ -72,6 +78,8 @@ struct dwb_verb {
 
 /* "isa", "cache", "budget", ...: flags that are keys of a document too. */
 extern const char *const dwb_cli_job_keys[DWB_CLI_N_JOB_KEYS];
+/* "a", "b", "operations", "delta". */
+extern const char *const dwb_cli_side_keys[DWB_CLI_N_SIDE_KEYS];
 
 /*
  * Parses argv[1..argc) for a verb (argv[0] is the verb). DWB_EXIT_OK; *ret_done when --help was

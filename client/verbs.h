@@ -5,6 +5,7 @@
 #include "client/cli.h"
 
 extern const struct dwb_verb dwb_verb_run;
+extern const struct dwb_verb dwb_verb_gate;
 extern const struct dwb_verb dwb_verb_submit;
 extern const struct dwb_verb dwb_verb_status;
 extern const struct dwb_verb dwb_verb_watch;

@@ -77,6 +77,7 @@ static int measure(const struct dwb_request *request, struct dwb_bench *bench,
     struct dwb_sampler sampler = {
         .tasks = bench->tasks,
         .n_tasks = bench->n,
+        .mirrors_pairs = request->compares,
         .slice_ns = request->slice_ns,
         .seed = request->seed,
         .replicate = request->replicate,
@@ -126,7 +127,7 @@ static int run_bench(const struct dwb_request *request, uint64_t fp_control,
         return -ENOMEM;
     const struct dwb_counters_config config = {
         .perf = &dwb_perf_kernel,
-        .isa = bench->forms[0].standard.kernel->isa,
+        .isa = bench->canary.kernel->isa,
         .directory =
             dwb_paths_data("counters", directory, sizeof directory) == 0 ? directory : NULL,
         .cpu = record->cpu,
