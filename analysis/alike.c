@@ -1,11 +1,11 @@
 /*
- * An entry is known by its layer's name and its backend, as people know it; that the shape behind the
- * name is the same is checked, not assumed. A CPU whose model both environments leave open (a container
- * that hides it) counts as the same: nothing says otherwise.
+ * An entry is known by its layer's name and its backend, as people know it; that the shape behind
+ * the name is the same is checked, not assumed. A CPU whose model both environments leave open (a
+ * container that hides it) counts as the same: nothing says otherwise.
  *
- * Drift: the canary and the register-only multiply-add loop are fixed work. Both follow the clock; a
- * change of code, compiler flags or layer moves neither. Each entry has both, measured in the layer's
- * own blocks, and the median over entries is taken, which one odd entry does not move.
+ * Drift: the canary and the register-only multiply-add loop are fixed work. Both follow the clock;
+ * a change of code, compiler flags or layer moves neither. Each entry has both, measured in the
+ * layer's own blocks, and the median over entries is taken, which one odd entry does not move.
  */
 
 #include "analysis/alike.h"
@@ -246,10 +246,11 @@ static void judge(struct dwb_alike_drift *drift)
         if (drift->agrees)
             drift->machine = (drift->canary + drift->peak) / 2;
         else
-            snprintf(drift->reason, sizeof drift->reason,
-                     "the machine's own change is not known: its canary takes %+.1f %% of time, its "
-                     "multiply-add peak %+.1f %%",
-                     percent(drift->canary), percent(drift->peak));
+            snprintf(
+                drift->reason, sizeof drift->reason,
+                "the machine's own change is not known: its canary takes %+.1f %% of time, its "
+                "multiply-add peak %+.1f %%",
+                percent(drift->canary), percent(drift->peak));
     } else if (isfinite(one)) {
         drift->agrees = fabs(one) <= DWB_ALIKE_MARGIN;
         if (drift->agrees)

@@ -14,15 +14,15 @@ struct dwb_alike_pair {
 };
 
 /*
- * How the machine changed from a to b, as logarithms of ratios: above 0 = b's machine is slower. NAN
- * = not known.
+ * How the machine changed from a to b, as logarithms of ratios: above 0 = b's machine is slower.
+ * NAN = not known.
  */
 struct dwb_alike_drift {
-    double canary;     /* of the canary's floor */
-    double peak;       /* of the multiply-add peak, turned round */
-    double machine;    /* what both say; NAN unless they agree */
-    bool agrees;       /* both probes tell the same story */
-    char reason[256];  /* why not, or why one alone is believed; "" otherwise */
+    double canary;    /* of the canary's floor */
+    double peak;      /* of the multiply-add peak, turned round */
+    double machine;   /* what both say; NAN unless they agree */
+    bool agrees;      /* both probes tell the same story */
+    char reason[256]; /* why not, or why one alone is believed; "" otherwise */
 };
 
 /* Two floors that reproduce each other are within 1 % (docs/method.md, floor_reproduced_by): that
@@ -38,8 +38,8 @@ int dwb_alike_pairs(const json_t *a, const json_t *b, struct dwb_alike_pair **re
 
 /*
  * What makes the two incomparable: another CPU, other layers or shapes, backends, ISA of a kernel,
- * cache mode, number of threads: [{"member", "a", "b"}], empty when nothing does. New reference; NULL
- * without memory.
+ * cache mode, number of threads: [{"member", "a", "b"}], empty when nothing does. New reference;
+ * NULL without memory.
  */
 json_t *dwb_alike_obstacles(const json_t *a, const json_t *b);
 

@@ -1,11 +1,11 @@
 /*
- * The order of the questions, for each operation: may anything be said (both measured, both stable, the
- * machine's change known)? Is the change large enough to matter, relatively and in nanoseconds? Is it
- * more than chance makes? Only then it is `faster` or `slower`; what is large enough and may be chance
- * is `not_resolved`, never `same`.
+ * The order of the questions, for each operation: may anything be said (both measured, both stable,
+ * the machine's change known)? Is the change large enough to matter, relatively and in nanoseconds?
+ * Is it more than chance makes? Only then it is `faster` or `slower`; what is large enough and may
+ * be chance is `not_resolved`, never `same`.
  *
- * The floors of the history are put on b's machine (each job's drift to b is known, or the job is left
- * out), so that b's floor and the limit in the document are compared as they stand there.
+ * The floors of the history are put on b's machine (each job's drift to b is known, or the job is
+ * left out), so that b's floor and the limit in the document are compared as they stand there.
  */
 
 #include "analysis/compare.h"
@@ -130,8 +130,8 @@ static bool side_is_out(struct row *row, const struct side *side, const char *wh
 static void judge_by_history(struct row *row, enum verdict direction)
 {
     const struct fences *fences = &row->fences;
-    bool beyond = direction == SLOWER ? row->b.floor_ns > fences->high_ns
-                                      : row->b.floor_ns < fences->low_ns;
+    bool beyond =
+        direction == SLOWER ? row->b.floor_ns > fences->high_ns : row->b.floor_ns < fences->low_ns;
 
     if (beyond)
         decide(row, direction, "%s", "");
@@ -290,12 +290,11 @@ static json_t *side_to_json(const struct side *side, const char *what)
 
 static json_t *change_to_json(const struct comparing *comparing, const struct row *row)
 {
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "raw", dwb_json_number(expm1(row->raw)),
-                     "machine_drift", dwb_json_number(expm1(comparing->drift.machine)), "code",
-                     dwb_json_number(expm1(row->code)), "median",
-                     dwb_json_number(expm1(row->median)), "ci_low",
-                     dwb_json_number(expm1(row->low)), "ci_high",
-                     dwb_json_number(expm1(row->high)));
+    return json_pack(
+        "{s:o, s:o, s:o, s:o, s:o, s:o}", "raw", dwb_json_number(expm1(row->raw)), "machine_drift",
+        dwb_json_number(expm1(comparing->drift.machine)), "code", dwb_json_number(expm1(row->code)),
+        "median", dwb_json_number(expm1(row->median)), "ci_low", dwb_json_number(expm1(row->low)),
+        "ci_high", dwb_json_number(expm1(row->high)));
 }
 
 static json_t *fences_to_json(const struct fences *fences)
@@ -325,8 +324,7 @@ static json_t *row_to_json(const struct comparing *comparing, const struct row *
 
 static int add_row(struct comparing *comparing, const struct dwb_alike_pair *pair, const char *name)
 {
-    struct row row = {
-        .operation = name, .a = side_of(pair->a, name), .b = side_of(pair->b, name)};
+    struct row row = {.operation = name, .a = side_of(pair->a, name), .b = side_of(pair->b, name)};
     double drift = comparing->drift.machine;
     int r;
 
@@ -378,11 +376,10 @@ static enum verdict overall(const size_t counts[N_VERDICTS])
 
 static json_t *machine_to_json(const struct dwb_alike_drift *drift)
 {
-    return json_pack("{s:o, s:o, s:o, s:b, s:s}", "canary_change",
-                     dwb_json_number(expm1(drift->canary)), "peak_change",
-                     dwb_json_number(expm1(-drift->peak)), "drift",
-                     dwb_json_number(expm1(drift->machine)), "agrees", drift->agrees, "reason",
-                     drift->reason);
+    return json_pack(
+        "{s:o, s:o, s:o, s:b, s:s}", "canary_change", dwb_json_number(expm1(drift->canary)),
+        "peak_change", dwb_json_number(expm1(-drift->peak)), "drift",
+        dwb_json_number(expm1(drift->machine)), "agrees", drift->agrees, "reason", drift->reason);
 }
 
 /* Takes the obstacles. */
