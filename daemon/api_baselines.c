@@ -1,8 +1,8 @@
 #include "daemon/api_baselines.h"
 
 /*
- * See api_baselines.h. Whether the caller may, and whether the job is done, is decided by the store in
- * the transaction that writes: two calls that race have an order there.
+ * See api_baselines.h. Whether the caller may, and whether the job is done, is decided by the store
+ * in the transaction that writes: two calls that race have an order there.
  */
 
 #include "common/cleanup.h"
@@ -112,10 +112,10 @@ static void write_change(struct change *change)
     uid_t uid = dwb_http_uid(change->exchange);
     bool is_admin = dwb_api_is_admin(change->api, uid);
     struct dwb_store *store = change->api->store;
-    int r = change->job[0] ? dwb_store_set_baseline(store, change->name, change->job, uid, is_admin,
-                                                    dwb_clock_real_ns(), on_changed, change)
-                           : dwb_store_delete_baseline(store, change->name, uid, is_admin,
-                                                       on_changed, change);
+    int r = change->job[0]
+                ? dwb_store_set_baseline(store, change->name, change->job, uid, is_admin,
+                                         dwb_clock_real_ns(), on_changed, change)
+                : dwb_store_delete_baseline(store, change->name, uid, is_admin, on_changed, change);
 
     if (r < 0)
         on_changed(r, change);

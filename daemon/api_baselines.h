@@ -1,8 +1,8 @@
 #pragma once
 
 /*
- * The routes under /v1/baselines: jobs under a name, to be compared with. Each answers the exchange, at
- * once or when a write is durable.
+ * The routes under /v1/baselines: jobs under a name, to be compared with. Each answers the
+ * exchange, at once or when a write is durable.
  */
 
 #include "daemon/api.h"

@@ -116,7 +116,7 @@ static int baseline_owner(struct dwb_store *store, const struct dwb_store_write 
                           int64_t *ret_uid)
 {
     sqlite3_stmt *statement;
-    int64_t uid;
+    int64_t uid = 0;
     int r;
 
     r = dwb_store_sql_prepare(store, DWB_STORE_BASELINE_OWNER, &statement);
@@ -135,7 +135,7 @@ static int baseline_owner(struct dwb_store *store, const struct dwb_store_write 
 static int job_is_done(struct dwb_store *store, const char *id)
 {
     sqlite3_stmt *statement;
-    int64_t is_done;
+    int64_t is_done = 0;
     int r;
 
     r = dwb_store_sql_prepare(store, DWB_STORE_JOB_IS_DONE, &statement);
@@ -178,7 +178,7 @@ static int apply_set_baseline(struct dwb_store *store, const struct dwb_store_wr
 static int apply_delete_baseline(struct dwb_store *store, const struct dwb_store_write *write)
 {
     sqlite3_stmt *statement;
-    int64_t uid;
+    int64_t uid = 0;
     int r;
 
     r = baseline_owner(store, write, &uid);
