@@ -209,8 +209,7 @@ static int floor_of(struct comparison *comparison, struct dwb_record *record,
 {
     bool a = dwb_gate_side_of(record->replicate) == 'a', undisturbed = false;
     struct side_figures *side = a ? &comparison->a : &comparison->b;
-    const struct dwb_subject *subject =
-        dwb_series_subject(record, dwb_backend_name(0), operation);
+    const struct dwb_subject *subject = dwb_series_subject(record, dwb_backend_name(0), operation);
     struct dwb_series series;
     int r;
 
@@ -363,10 +362,10 @@ static json_t *side_to_json(const struct side_figures *side, const struct dwb_si
 /* "depthwise", or "standard to separable" where the two sides have forms of their own. */
 static void operation_text(const struct comparison *comparison, char *buffer, size_t size)
 {
-    const char *a = comparison->a.subject ? dwb_operation_name(comparison->a.subject->operation)
-                                          : NULL;
-    const char *b = comparison->b.subject ? dwb_operation_name(comparison->b.subject->operation)
-                                          : NULL;
+    const char *a =
+        comparison->a.subject ? dwb_operation_name(comparison->a.subject->operation) : NULL;
+    const char *b =
+        comparison->b.subject ? dwb_operation_name(comparison->b.subject->operation) : NULL;
 
     if (!a || !b)
         snprintf(buffer, size, "none");
@@ -406,8 +405,8 @@ int dwb_gate_add_layer(const struct dwb_spec *spec, const struct dwb_layer *laye
          pair++) {
         /* Not every side has every operation that was asked for: those are left out. */
         bool nothing = n_records > 0 && !comparison.a.subject && !comparison.b.subject;
-        int added = nothing ? 0
-                            : json_array_append_new(comparisons, comparison_to_json(&comparison));
+        int added =
+            nothing ? 0 : json_array_append_new(comparisons, comparison_to_json(&comparison));
 
         comparison_deinit(&comparison);
         if (added < 0)
@@ -424,8 +423,8 @@ int dwb_gate_half_width(const struct dwb_spec *spec, struct dwb_record *const *r
     size_t n = 0;
     int r;
 
-    for (size_t pair = 0; (r = compare(spec, &records[0]->layer, records, n_records, pair,
-                                       &comparison)) == 0;
+    for (size_t pair = 0;
+         (r = compare(spec, &records[0]->layer, records, n_records, pair, &comparison)) == 0;
          pair++) {
         double half_width = (comparison.ci_high - comparison.ci_low) / 2;
 
@@ -466,11 +465,11 @@ int dwb_gate_summarize(json_t *document)
             verdict = (enum dwb_change)k;
     if (json_array_size(comparisons) == 0)
         verdict = DWB_CHANGE_NOT_RESOLVED;
-    overall = json_pack("{s:s, s:o, s:o, s:o, s:o}", "verdict", dwb_change_name(verdict), "faster",
-                        dwb_json_count(n[DWB_CHANGE_FASTER]), "slower",
-                        dwb_json_count(n[DWB_CHANGE_SLOWER]), "same",
-                        dwb_json_count(n[DWB_CHANGE_SAME]), "not_resolved",
-                        dwb_json_count(n[DWB_CHANGE_NOT_RESOLVED]));
+    overall =
+        json_pack("{s:s, s:o, s:o, s:o, s:o}", "verdict", dwb_change_name(verdict), "faster",
+                  dwb_json_count(n[DWB_CHANGE_FASTER]), "slower",
+                  dwb_json_count(n[DWB_CHANGE_SLOWER]), "same", dwb_json_count(n[DWB_CHANGE_SAME]),
+                  "not_resolved", dwb_json_count(n[DWB_CHANGE_NOT_RESOLVED]));
     return json_object_set_new(document, "overall", overall) < 0 ? -ENOMEM : 0;
 }
 
@@ -484,9 +483,8 @@ static const json_t *find_same(const json_t *comparisons, const json_t *wanted)
     size_t i;
     json_t *item;
 
-    json_array_foreach(comparisons, i,
-                       item) if (same_text(item, wanted, "layer") &&
-                                 same_text(item, wanted, "operation")) return item;
+    json_array_foreach(comparisons, i, item) if (same_text(item, wanted, "layer") &&
+                                                 same_text(item, wanted, "operation")) return item;
     return NULL;
 }
 
@@ -505,10 +503,10 @@ int dwb_gate_confirm(json_t *first, const json_t *second)
             continue;
         r |= json_object_set_new(comparison, "confirmed", json_boolean(confirmed));
         if (again)
-            r |= json_object_set_new(
-                comparison, "second_run",
-                json_pack("{s:O, s:O}", "change", json_object_get(again, "change"), "verdict",
-                          json_object_get(again, "verdict")));
+            r |= json_object_set_new(comparison, "second_run",
+                                     json_pack("{s:O, s:O}", "change",
+                                               json_object_get(again, "change"), "verdict",
+                                               json_object_get(again, "verdict")));
         if (!confirmed) {
             r |= json_object_set_new(comparison, "verdict",
                                      json_string(dwb_change_name(DWB_CHANGE_NOT_RESOLVED)));

@@ -52,6 +52,8 @@ enum { /* getopt values past the letters */
        VALUE_KEY,
        VALUE_STATE,
        VALUE_LIMIT,
+       VALUE_BASELINE,
+       VALUE_FORCE,
        VALUE_NO_CONFIRM,
        VALUE_JOB_KEY,                                       /* + index */
        VALUE_SIDE_KEY = VALUE_JOB_KEY + DWB_CLI_N_JOB_KEYS, /* + index */
@@ -82,6 +84,10 @@ static const struct {
     {DWB_OPTION_STATE, VALUE_STATE, "state", "STATE",
      "only jobs that are queued, running, done, failed or cancelled"},
     {DWB_OPTION_LIMIT, VALUE_LIMIT, "limit", "N", "at most so many jobs (default 20)"},
+    {DWB_OPTION_BASELINE, VALUE_BASELINE, "baseline", "NAME",
+     "compare with the baseline of that name and its history"},
+    {DWB_OPTION_FORCE, VALUE_FORCE, "force", NULL,
+     "compare what is not comparable; the result says what differs"},
     {DWB_OPTION_FORMAT, 'f', "format", "FORMAT", "table, json or csv"},
     {DWB_OPTION_OUTPUT, 'o', "output", "FILE", "write there, not to standard output"},
     {DWB_OPTION_QUIET, 'q', "quiet", NULL, "no progress, no remarks: only results and errors"},
@@ -291,6 +297,12 @@ static int take_option(int value, const char *text, struct dwb_cli *cli)
         return DWB_EXIT_OK;
     case VALUE_KEY:
         return parse_key(text, cli);
+    case VALUE_BASELINE:
+        cli->baseline = text;
+        return DWB_EXIT_OK;
+    case VALUE_FORCE:
+        cli->force = true;
+        return DWB_EXIT_OK;
     case VALUE_STATE:
         return parse_state(text, cli);
     case VALUE_LIMIT:

@@ -20,7 +20,7 @@ enum dwb_exit {
     DWB_EXIT_USAGE = 2,        /* usage or bad input */
     DWB_EXIT_UNREACHABLE = 3,  /* no daemon, or one that takes no jobs now */
     DWB_EXIT_FAILED = 4,       /* job failed or cancelled, or its outputs are wrong */
-    DWB_EXIT_INCONCLUSIVE = 5, /* a layer ended without a ratio */
+    DWB_EXIT_INCONCLUSIVE = 5, /* a layer without a ratio, a comparison not resolved */
     DWB_EXIT_TIMEOUT = 124,
     DWB_EXIT_INTERRUPTED = 130,
 };
@@ -39,8 +39,10 @@ enum { /* struct dwb_verb.options */
        DWB_OPTION_KEY = 1u << 8,
        DWB_OPTION_STATE = 1u << 9,
        DWB_OPTION_LIMIT = 1u << 10,
-       DWB_OPTION_SIDES = 1u << 11, /* a, b, operations, delta: keys of dwb_spec_set, too */
-       DWB_OPTION_CONFIRM = 1u << 12,
+       DWB_OPTION_BASELINE = 1u << 11,
+       DWB_OPTION_FORCE = 1u << 12,
+       DWB_OPTION_SIDES = 1u << 13, /* a, b, operations, delta: keys of dwb_spec_set, too */
+       DWB_OPTION_CONFIRM = 1u << 14,
 };
 
 #define DWB_CLI_N_JOB_KEYS  11
@@ -62,6 +64,8 @@ struct dwb_cli {        /* strings borrowed from argv */
     const char *idempotency_key;
     const char *state;
     unsigned limit; /* 0 = not given */
+    const char *baseline;
+    bool force;
     char *const *arguments;
     int n_arguments;
 };

@@ -16,7 +16,7 @@ struct dwb_private_daemon {
     char log_path[128];
 };
 
-struct dwb_private_daemon_options { /* NULL = as the daemon has it; borrowed during the call */
+struct dwb_private_daemon_options {  /* NULL = as the daemon has it; borrowed during the call */
     const char *worker_a, *worker_b; /* absolute paths: sides of a comparison of two programs */
 };
 

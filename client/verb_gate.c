@@ -189,9 +189,8 @@ static void name_sides(const struct gate *gate, json_t *document)
     for (size_t k = 0; k < 2; k++) {
         if (!gate->programs[k])
             continue;
-        json_array_foreach(json_object_get(document, "comparisons"), i, item)
-            json_object_set_new(json_object_get(item, keys[k]), "what",
-                                json_string(gate->cli->side_keys[k]));
+        json_array_foreach(json_object_get(document, "comparisons"), i, item) json_object_set_new(
+            json_object_get(item, keys[k]), "what", json_string(gate->cli->side_keys[k]));
     }
 }
 
@@ -252,7 +251,8 @@ const struct dwb_verb dwb_verb_gate = {
         "    dwbenchctl gate --a native --b onednn mobilenet_v1\n"
         "    dwbenchctl gate --a avx2 --b avx512 --layer Dk=3,Dx=56,M=128,N=128\n"
         "    dwbenchctl gate --a separable --b fused example\n"
-        "    dwbenchctl gate --a worker:old/dwbench-worker --b worker:new/dwbench-worker example\n\n"
+        "    dwbenchctl gate --a worker:old/dwbench-worker --b worker:new/dwbench-worker "
+        "example\n\n"
         "Exit status: 0 nothing is slower; 1 something is, twice; 5 not resolved.",
     .options = DWB_OPTION_SOCKET | DWB_OPTION_LAYER | DWB_OPTION_SIDES | DWB_OPTION_CONFIRM |
                DWB_OPTION_JOB | DWB_OPTION_FORMAT | DWB_OPTION_OUTPUT | DWB_OPTION_TIMEOUT |

@@ -12,6 +12,8 @@ extern const struct dwb_verb dwb_verb_watch;
 extern const struct dwb_verb dwb_verb_result;
 extern const struct dwb_verb dwb_verb_list;
 extern const struct dwb_verb dwb_verb_cancel;
+extern const struct dwb_verb dwb_verb_compare;
+extern const struct dwb_verb dwb_verb_baseline;
 extern const struct dwb_verb dwb_verb_suites;
 extern const struct dwb_verb dwb_verb_doctor;
 extern const struct dwb_verb dwb_verb_metrics;

@@ -39,8 +39,9 @@ static int take_name(const char *word, const char *name, char *message, struct d
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
 
     if (strchr(name, '/'))
-        return complain(message, word, "is a path, and a job takes names only: paths are for "
-                                       "dwbenchctl gate with a daemon of its own");
+        return complain(message, word,
+                        "is a path, and a job takes names only: paths are for "
+                        "dwbenchctl gate with a daemon of its own");
     if (name[0] == '\0' || name[0] == '.' || strlen(name) >= DWB_SIDE_NAME_MAX ||
         name[strspn(name, allowed)] != '\0')
         return complain(message, word,
@@ -92,8 +93,9 @@ static int take_extra(const char *word, struct seen *seen, char *message, struct
         return 0;
     k = strtoul(word + 3, &end, 10);
     if (word[3] < '1' || word[3] > '9' || *end != '\0' || k > DWB_SIDE_EXTRA_MAX)
-        return complain(message, word, "must be +1/K with K from 1 to 1000: one call more after "
-                                       "every K");
+        return complain(message, word,
+                        "must be +1/K with K from 1 to 1000: one call more after "
+                        "every K");
     side->extra_every = (uint32_t)k;
     return once(&seen->extra, word, "planted slowdown", message);
 }

@@ -20,9 +20,9 @@ struct dwb_bench_stage *dwb_bench_stage(struct dwb_bench_forms *forms, enum dwb_
 void dwb_bench_connect_forms(struct dwb_bench *bench, struct dwb_bench_forms *forms);
 
 /*
- * The library that forms->backend names: loaded, and its calls prepared in place of our kernels, for
- * the same operands in the same buffers. 0; -ENOENT, -ELIBBAD, or what its `prepare` returns, with a
- * sentence.
+ * The library that forms->backend names: loaded, and its calls prepared in place of our kernels,
+ * for the same operands in the same buffers. 0; -ENOENT, -ELIBBAD, or what its `prepare` returns,
+ * with a sentence.
  */
 int dwb_bench_prepare_peer(struct dwb_bench *bench, struct dwb_bench_forms *forms, enum dwb_isa isa,
                            char *error);

@@ -86,7 +86,7 @@ static int choose_side(struct dwb_bench *bench, struct dwb_bench_forms *forms,
     enum dwb_isa isa = isa_of(bench, side);
     int r = dwb_bench_choose_forms(bench, forms, isa, error);
 
-    forms->backend = ours                             ? dwb_backend_name(0)
+    forms->backend = ours                            ? dwb_backend_name(0)
                      : side->kind == DWB_SIDE_ONEDNN ? dwb_backend_name(1)
                                                      : dwb_backend_name(2);
     if (r == 0 && fused)
