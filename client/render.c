@@ -2,6 +2,8 @@
 
 #include "client/render.h"
 
+#include "client/figures.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -37,14 +39,9 @@ static void csv_number(FILE *out, double value)
 
 static void csv_reasons(FILE *out, const json_t *reasons)
 {
-    char joined[2048] = "";
-    const json_t *reason;
-    size_t i, n = 0;
+    char joined[2048];
 
-    json_array_foreach(reasons, i, reason) if (json_is_string(reason) && n < sizeof(joined)) n +=
-        (size_t)snprintf(joined + n, sizeof(joined) - n, "%s%s", n ? "; " : "",
-                         json_string_value(reason));
-    csv_text(out, joined);
+    csv_text(out, dwb_figure_reasons(reasons, joined, sizeof(joined)));
 }
 
 static void csv_bound(FILE *out, const struct dwb_report_bound *bound, bool is_last)
