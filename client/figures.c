@@ -81,6 +81,64 @@ const char *dwb_figure_percent(double value, int width, char *buffer, size_t siz
     return buffer;
 }
 
+const char *dwb_figure_rates(const struct dwb_report_figures *operations, char *buffer, size_t size)
+{
+    static const char *const names[] = {"std", "dw", "pw"};
+    size_t n = (size_t)snprintf(buffer, size, "GFLOP/s (%% of peak): ");
+    char rate[24], share[24];
+
+    for (size_t k = 0; k < 3 && n < size; k++)
+        n += (size_t)snprintf(
+            buffer + n, size - n, "%s%s %s (%s)", k ? ", " : "", names[k],
+            dwb_figure_rate(operations[k].gflops, 0, rate, sizeof(rate)),
+            dwb_figure_percent(operations[k].percent_of_peak, 0, share, sizeof(share)));
+    return buffer;
+}
+
+const char *dwb_figure_bounds(const struct dwb_report_row *row, char *buffer, size_t size)
+{
+    static const char *const names[DWB_REPORT_N_BOUNDS] = {"std", "dw", "pw", "separable", "fused"};
+    char share[24];
+    size_t n = 0;
+
+    snprintf(buffer, size, "%s", "");
+    for (size_t k = 0; k < DWB_REPORT_N_BOUNDS && n < size; k++) {
+        const struct dwb_report_bound *bound = &row->bounds[k];
+
+        if (bound->held_by && isfinite(bound->percent))
+            n += (size_t)snprintf(buffer + n, size - n, "%s%s %.8s (%s%%)",
+                                  n ? ", " : "held by: ", names[k], bound->held_by,
+                                  dwb_figure_percent(bound->percent, 0, share, sizeof(share)));
+    }
+    return buffer;
+}
+
+const char *dwb_figure_speedup(const struct dwb_report_row *row, bool utf8, char *buffer,
+                               size_t size)
+{
+    static const char *const names[] = {"standard", "depthwise", "pointwise", "separable"};
+    const json_t *speedup = json_object_get(row->entry, "native_speedup");
+    char cell[48];
+    size_t n = 0;
+
+    snprintf(buffer, size, "%s", "");
+    for (size_t k = 0; speedup && k < sizeof(names) / sizeof(names[0]) && n < size; k++) {
+        const json_t *ratio = json_object_get(speedup, names[k]);
+        double value = json_number_value(json_object_get(ratio, "floor"));
+        double half = json_number_value(json_object_get(ratio, "half_width"));
+
+        if (value > 0 && half > 0)
+            snprintf(cell, sizeof(cell), "%.3f %s%.1f%%", value, utf8 ? "±" : "+-", 100 * half);
+        else if (value > 0)
+            snprintf(cell, sizeof(cell), "%.3f", value);
+        else
+            snprintf(cell, sizeof(cell), "-");
+        n += (size_t)snprintf(buffer + n, size - n, "%s%s %s",
+                              k ? ", " : "its time / native's: ", names[k], cell);
+    }
+    return buffer;
+}
+
 const char *dwb_figure_layer(const struct dwb_report_row *row, char *buffer, size_t size)
 {
     bool is_peer = row->backend && strcmp(row->backend, "native") != 0;
@@ -214,8 +272,8 @@ const char *dwb_figure_value(const json_t *value, char *buffer, size_t size)
     } else if (json_is_string(value)) {
         snprintf(buffer, size, "%s", json_string_value(value));
     } else {
-        n = json_dumpb(value, buffer, size - 1, JSON_COMPACT | JSON_ENCODE_ANY | JSON_SORT_KEYS |
-                                                    JSON_REAL_PRECISION(9));
+        n = json_dumpb(value, buffer, size - 1,
+                       JSON_COMPACT | JSON_ENCODE_ANY | JSON_SORT_KEYS | JSON_REAL_PRECISION(9));
         buffer[n < size - 1 ? n : size - 1] = '\0';
     }
     return buffer;

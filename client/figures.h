@@ -29,6 +29,16 @@ const char *dwb_figure_change(double change, char *buffer, size_t size);
 const char *dwb_figure_rate(double value, int width, char *buffer, size_t size);
 const char *dwb_figure_percent(double value, int width, char *buffer, size_t size);
 
+/* "GFLOP/s (% of peak): std 114 (97), dw 66 (56), pw 111 (94)" */
+const char *dwb_figure_rates(const struct dwb_report_figures *operations, char *buffer,
+                             size_t size);
+/* "held by: std compute (97%), dw L3 (76%)": what bounds each operation, and how much of that it
+ * reaches; "" = nothing is known. */
+const char *dwb_figure_bounds(const struct dwb_report_row *row, char *buffer, size_t size);
+/* Of a peer's row, how our kernels do against it, an operation each; "" on our own. */
+const char *dwb_figure_speedup(const struct dwb_report_row *row, bool utf8, char *buffer,
+                               size_t size);
+
 /* "dws7 x5 onednn": what repeats and who, only where it says something. */
 const char *dwb_figure_layer(const struct dwb_report_row *row, char *buffer, size_t size);
 /* "56 128x128 k3 s1" */

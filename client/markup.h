@@ -11,5 +11,6 @@
 /* Fit for text and for quoted attribute values, of XML 1.0 and of HTML. */
 void dwb_markup_xml(FILE *out, const char *text);
 
-/* Fit for GitHub-flavoured Markdown: shown as it is in a paragraph, a list item or a table's cell. */
+/* Fit for GitHub-flavoured Markdown: shown as it is in a paragraph, a list item or a table's cell.
+ */
 void dwb_markup_markdown(FILE *out, const char *text);

@@ -1,4 +1,4 @@
-/* The choice of a format, and the two that are for programs. */
+/* The choice of a format, and the two that are data: CSV and JSON. */
 
 #include "client/render.h"
 
@@ -184,9 +184,19 @@ int dwb_render_json(const json_t *document, FILE *out)
 int dwb_render(const struct dwb_report *report, enum dwb_format format,
                const struct dwb_terminal *terminal, FILE *out)
 {
-    if (format == DWB_FORMAT_CSV)
-        return dwb_render_csv(report, out);
-    if (format == DWB_FORMAT_JSON)
+    switch (format) {
+    case DWB_FORMAT_JSON:
         return dwb_render_json(report->document, out);
+    case DWB_FORMAT_CSV:
+        return dwb_render_csv(report, out);
+    case DWB_FORMAT_JUNIT:
+        return dwb_render_junit(report, out);
+    case DWB_FORMAT_MARKDOWN:
+        return dwb_render_markdown(report, out);
+    case DWB_FORMAT_HTML:
+        return dwb_render_html(report, out);
+    case DWB_FORMAT_TABLE:
+        break;
+    }
     return dwb_render_table(report, terminal, out);
 }

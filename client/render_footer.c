@@ -6,12 +6,7 @@
 #include "client/render.h"
 
 #include "client/figures.h"
-#include "common/cleanup.h"
 
-#include <errno.h>
-#include <inttypes.h>
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define GROUPS_MAX   12

@@ -78,20 +78,13 @@ static void add_rates(struct view *view, const struct dwb_report_figures *operat
 static void note_below(struct view *view, const char *shape,
                        const struct dwb_report_figures *operations)
 {
-    static const char *const names[] = {"std", "dw", "pw"};
-    char text[256] = "", cell[24], share[24];
-    size_t n = 0;
+    char rates[160], text[288];
+    bool with_shape = view->layout >= LAYOUT_SHAPE_BELOW && shape;
 
     if (view->layout < LAYOUT_RATES_BELOW)
         return;
-    if (view->layout >= LAYOUT_SHAPE_BELOW && shape)
-        n += (size_t)snprintf(text, sizeof(text), "%s; ", shape);
-    n += (size_t)snprintf(text + n, sizeof(text) - n, "GFLOP/s (%% of peak): ");
-    for (size_t k = 0; k < 3 && n < sizeof(text); k++)
-        n += (size_t)snprintf(
-            text + n, sizeof(text) - n, "%s%s %s (%s)", k ? ", " : "", names[k],
-            dwb_figure_rate(operations[k].gflops, 0, cell, sizeof(cell)),
-            dwb_figure_percent(operations[k].percent_of_peak, 0, share, sizeof(share)));
+    snprintf(text, sizeof(text), "%s%s%s", with_shape ? shape : "", with_shape ? "; " : "",
+             dwb_figure_rates(operations, rates, sizeof(rates)));
     note(view, text);
 }
 
@@ -148,25 +141,6 @@ static void note_fused(struct view *view, const struct dwb_report_row *row)
     note(view, text);
 }
 
-/* What holds each operation, and how much of that bound it reaches. */
-static void note_bounds(struct view *view, const struct dwb_report_row *row)
-{
-    static const char *const names[DWB_REPORT_N_BOUNDS] = {"std", "dw", "pw", "separable", "fused"};
-    char text[192] = "", share[24];
-    size_t n = 0;
-
-    for (size_t k = 0; k < DWB_REPORT_N_BOUNDS && n < sizeof(text); k++) {
-        const struct dwb_report_bound *bound = &row->bounds[k];
-
-        if (bound->held_by && isfinite(bound->percent))
-            n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s %.8s (%s%%)",
-                                  n ? ", " : "held by: ", names[k], bound->held_by,
-                                  dwb_figure_percent(bound->percent, 0, share, sizeof(share)));
-    }
-    if (n > 0)
-        note(view, text);
-}
-
 /* What the hardware counted of one form over the other, beside what theory says. */
 static void note_counted(struct view *view, const struct dwb_report_row *row)
 {
@@ -191,32 +165,10 @@ static void note_counted(struct view *view, const struct dwb_report_row *row)
     note(view, text);
 }
 
-/* Under a peer's row: how our kernels do against it, an operation each. */
-static void note_speedup(struct view *view, const struct dwb_report_row *row)
+static void note_if_any(struct view *view, const char *text)
 {
-    static const char *const names[] = {"standard", "depthwise", "pointwise", "separable"};
-    const json_t *speedup = json_object_get(row->entry, "native_speedup");
-    char text[320], cell[48];
-    size_t n = 0;
-
-    if (!speedup)
-        return;
-    for (size_t k = 0; k < sizeof(names) / sizeof(names[0]) && n < sizeof(text); k++) {
-        const json_t *ratio = json_object_get(speedup, names[k]);
-        double value = json_number_value(json_object_get(ratio, "floor"));
-        double half = json_number_value(json_object_get(ratio, "half_width"));
-
-        if (value > 0 && half > 0)
-            snprintf(cell, sizeof(cell), "%.3f %s%.1f%%", value, view->terminal->utf8 ? "±" : "+-",
-                     100 * half);
-        else if (value > 0)
-            snprintf(cell, sizeof(cell), "%.3f", value);
-        else
-            snprintf(cell, sizeof(cell), "-");
-        n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s %s",
-                              k ? ", " : "its time / native's: ", names[k], cell);
-    }
-    note(view, text);
+    if (text[0])
+        note(view, text);
 }
 
 static void add_row(struct view *view, const struct dwb_report_row *row)
@@ -226,7 +178,7 @@ static void add_row(struct view *view, const struct dwb_report_row *row)
                                ? DWB_STYLE_BAD
                            : strcmp(verdict, "stable") == 0 ? DWB_STYLE_GOOD
                                                             : DWB_STYLE_WARNING;
-    char shape[96], theory[32] = "-", name[DWB_TABLE_CELL_MAX];
+    char shape[96], theory[32] = "-", name[DWB_TABLE_CELL_MAX], text[320];
 
     dwb_figure_shape(row, shape, sizeof(shape));
     dwb_figure_layer(row, name, sizeof(name));
@@ -245,9 +197,9 @@ static void add_row(struct view *view, const struct dwb_report_row *row)
     add(view, style, verdict);
     note_below(view, shape, row->operations);
     note_fused(view, row);
-    note_bounds(view, row);
+    note_if_any(view, dwb_figure_bounds(row, text, sizeof(text)));
     note_counted(view, row);
-    note_speedup(view, row);
+    note_if_any(view, dwb_figure_speedup(row, view->terminal->utf8, text, sizeof(text)));
     if (row->why)
         note(view, row->why);
     note_reasons(view, row);
