@@ -442,6 +442,18 @@ int dwb_gate_half_width(const struct dwb_spec *spec, struct dwb_record *const *r
 
 /* ---- the document ---- */
 
+int dwb_gate_name_sides(const struct dwb_spec *spec, json_t *document)
+{
+    char a[DWB_SIDE_TEXT_MAX], b[DWB_SIDE_TEXT_MAX];
+
+    dwb_side_to_text(&spec->options.a, a);
+    dwb_side_to_text(&spec->options.b, b);
+    return json_object_set_new(document, "a", json_pack("{s:s}", "what", a)) < 0 ||
+                   json_object_set_new(document, "b", json_pack("{s:s}", "what", b)) < 0
+               ? -ENOMEM
+               : 0;
+}
+
 static enum dwb_change change_of(const json_t *comparison)
 {
     const char *name = json_string_value(json_object_get(comparison, "verdict"));

@@ -42,6 +42,9 @@ int dwb_gate_add_layer(const struct dwb_spec *spec, const struct dwb_layer *laye
 int dwb_gate_half_width(const struct dwb_spec *spec, struct dwb_record *const *records,
                         size_t n_records, double *ret_half_width);
 
+/* The two sides as they were asked for: document's `a` and `b`. 0 or -ENOMEM. */
+int dwb_gate_name_sides(const struct dwb_spec *spec, json_t *document);
+
 /* Counts and verdict of document's `comparisons` into its `overall`. 0 or -ENOMEM. */
 int dwb_gate_summarize(json_t *document);
 

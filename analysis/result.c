@@ -206,17 +206,6 @@ static json_t *totals_to_json(const struct build *build)
     return array;
 }
 
-static int sides_to_json(const struct dwb_options *options, json_t *resolved)
-{
-    char a[DWB_SIDE_TEXT_MAX], b[DWB_SIDE_TEXT_MAX];
-
-    dwb_side_to_text(&options->a, a);
-    dwb_side_to_text(&options->b, b);
-    return json_object_set_new(resolved, "a", json_string(a)) |
-           json_object_set_new(resolved, "b", json_string(b)) |
-           json_object_set_new(resolved, "delta", json_real(options->delta));
-}
-
 static json_t *job_to_json(const struct dwb_spec *spec, const json_t *job)
 {
     const struct dwb_options *options = &spec->options;
@@ -232,10 +221,6 @@ static json_t *job_to_json(const struct dwb_spec *spec, const json_t *job)
         "resolution", spec->resolution ? json_integer(spec->resolution) : json_null(), "simulate",
         options->simulate);
 
-    if (resolved && dwb_spec_compares(spec) && sides_to_json(options, resolved) < 0) {
-        json_decref(resolved);
-        resolved = NULL;
-    }
     if (object && json_object_set_new(object, "options", resolved) == 0)
         return object;
     json_decref(object);
@@ -259,7 +244,9 @@ static int finish(const struct build *build, json_t *document)
     int r = json_object_set(document, compares ? "comparisons" : "results", build->results);
 
     if (compares)
-        return r ? -ENOMEM : dwb_gate_summarize(document);
+        return r || dwb_gate_name_sides(build->spec, document) < 0
+                   ? -ENOMEM
+                   : dwb_gate_summarize(document);
 
     if (json_array_size(build->results) == 1) {
         r |= json_object_set(document, "ratio", json_object_get(only, "ratio"));

@@ -89,6 +89,7 @@ static const struct {
     {DWB_OPTION_FORCE, VALUE_FORCE, "force", NULL,
      "compare what is not comparable; the result says what differs"},
     {DWB_OPTION_FORMAT, 'f', "format", "FORMAT", "table, json or csv"},
+    {DWB_OPTION_REPORT, 'f', "format", "FORMAT", "table, json, csv, junit, markdown or html"},
     {DWB_OPTION_OUTPUT, 'o', "output", "FILE", "write there, not to standard output"},
     {DWB_OPTION_QUIET, 'q', "quiet", NULL, "no progress, no remarks: only results and errors"},
     {0, 'h', "help", NULL, "this text"},
@@ -205,17 +206,19 @@ static int unknown_option(const struct dwb_verb *verb, const char *given)
     return DWB_EXIT_USAGE;
 }
 
-static int parse_format(const char *text, struct dwb_cli *cli)
+static int parse_format(const struct dwb_verb *verb, const char *text, struct dwb_cli *cli)
 {
-    static const char *const names[] = {"table", "json", "csv"};
+    static const char *const names[] = {"table", "json", "csv", "junit", "markdown", "html"};
+    size_t n = verb->options & DWB_OPTION_REPORT ? sizeof(names) / sizeof(names[0]) : 3;
 
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < n; i++)
         if (strcmp(text, names[i]) == 0) {
             cli->format = (enum dwb_format)i;
             cli->format_given = true;
             return DWB_EXIT_OK;
         }
-    dwb_say("--format: value `%s': must be table, json or csv", text);
+    dwb_say("--format: value `%s': must be %s", text,
+            n == 3 ? "table, json or csv" : "table, json, csv, junit, markdown or html");
     return DWB_EXIT_USAGE;
 }
 
@@ -273,14 +276,15 @@ static int parse_state(const char *text, struct dwb_cli *cli)
     return DWB_EXIT_USAGE;
 }
 
-static int take_option(int value, const char *text, struct dwb_cli *cli)
+static int take_option(const struct dwb_verb *verb, int value, const char *text,
+                       struct dwb_cli *cli)
 {
     switch (value) {
     case 's':
         cli->socket = text;
         return DWB_EXIT_OK;
     case 'f':
-        return parse_format(text, cli);
+        return parse_format(verb, text, cli);
     case 'o':
         cli->output = text;
         return DWB_EXIT_OK;
@@ -377,7 +381,7 @@ int dwb_cli_parse(const struct dwb_verb *verb, int argc, char **argv, struct dwb
             }
             return unknown_option(verb, optopt > 0 ? letter : argv[optind - 1]);
         }
-        r = take_option(value, optarg, &cli);
+        r = take_option(verb, value, optarg, &cli);
         if (r != DWB_EXIT_OK)
             return r;
     }

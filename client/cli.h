@@ -25,13 +25,20 @@ enum dwb_exit {
     DWB_EXIT_INTERRUPTED = 130,
 };
 
-enum dwb_format { DWB_FORMAT_TABLE, DWB_FORMAT_JSON, DWB_FORMAT_CSV };
+enum dwb_format {
+    DWB_FORMAT_TABLE,
+    DWB_FORMAT_JSON,
+    DWB_FORMAT_CSV,
+    DWB_FORMAT_JUNIT, /* this one and those after it: reports only, DWB_OPTION_REPORT */
+    DWB_FORMAT_MARKDOWN,
+    DWB_FORMAT_HTML,
+};
 
 enum { /* struct dwb_verb.options */
        DWB_OPTION_SOCKET = 1u << 0,
        DWB_OPTION_LAYER = 1u << 1,
-       DWB_OPTION_JOB = 1u << 2, /* isa, cache, budget, ...: every key of dwb_spec_set */
-       DWB_OPTION_FORMAT = 1u << 3,
+       DWB_OPTION_JOB = 1u << 2,    /* isa, cache, budget, ...: every key of dwb_spec_set */
+       DWB_OPTION_FORMAT = 1u << 3, /* of what is no report: table, json, csv */
        DWB_OPTION_OUTPUT = 1u << 4,
        DWB_OPTION_TIMEOUT = 1u << 5,
        DWB_OPTION_QUIET = 1u << 6,
@@ -43,6 +50,7 @@ enum { /* struct dwb_verb.options */
        DWB_OPTION_FORCE = 1u << 12,
        DWB_OPTION_SIDES = 1u << 13, /* a, b, operations, delta: keys of dwb_spec_set, too */
        DWB_OPTION_CONFIRM = 1u << 14,
+       DWB_OPTION_REPORT = 1u << 15, /* in place of FORMAT: every format */
 };
 
 #define DWB_CLI_N_JOB_KEYS  11

@@ -110,8 +110,22 @@ int dwb_comparison_render(const json_t *comparison, const struct dwb_cli *cli, i
     int r;
 
     dwb_terminal_of(fd, &terminal);
-    r = cli->format == DWB_FORMAT_JSON ? dwb_render_json(comparison, out)
-                                       : dwb_render_comparison(comparison, &terminal, out);
+    switch (cli->format) {
+    case DWB_FORMAT_JSON:
+        r = dwb_render_json(comparison, out);
+        break;
+    case DWB_FORMAT_JUNIT:
+        r = dwb_render_comparison_junit(comparison, out);
+        break;
+    case DWB_FORMAT_MARKDOWN:
+        r = dwb_render_comparison_markdown(comparison, out);
+        break;
+    case DWB_FORMAT_HTML:
+        r = dwb_render_comparison_html(comparison, out);
+        break;
+    default:
+        r = dwb_render_comparison(comparison, &terminal, out);
+    }
     if (r < 0) {
         dwb_say("no memory for the comparison");
         return DWB_EXIT_FAILED;
@@ -121,9 +135,9 @@ int dwb_comparison_render(const json_t *comparison, const struct dwb_cli *cli, i
 
 int dwb_comparison_check_format(const struct dwb_cli *cli)
 {
-    if (cli->format == DWB_FORMAT_TABLE || cli->format == DWB_FORMAT_JSON)
+    if (cli->format != DWB_FORMAT_CSV)
         return DWB_EXIT_OK;
-    dwb_say("--format: a comparison is printed as table or json");
+    dwb_say("--format: a comparison is printed as table, json, junit, markdown or html");
     return DWB_EXIT_USAGE;
 }
 

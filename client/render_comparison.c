@@ -137,8 +137,6 @@ static void note_gate(struct view *view, const json_t *row)
     char line[256] = "";
     size_t n = 0;
 
-    if (!json_object_get(row, "pairs"))
-        return;
     n += (size_t)snprintf(line, sizeof(line),
                           "%" JSON_INTEGER_FORMAT " processes, %" JSON_INTEGER_FORMAT " pairs",
                           json_integer_value(json_object_get(row, "processes")),
@@ -170,8 +168,10 @@ static void add_row(struct view *view, const json_t *row)
     add_verdict(view, text(row, "verdict"));
     if (reason && reason[0])
         note(view, reason);
-    note_kernels(view, row);
-    note_gate(view, row);
+    if (json_object_get(row, "pairs"))
+        note_gate(view, row); /* other kernels are what is compared there */
+    else
+        note_kernels(view, row);
 }
 
 static int fill(struct view *view)

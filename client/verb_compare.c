@@ -137,7 +137,7 @@ const struct dwb_verb dwb_verb_compare = {
         "peak, is taken off. Jobs of different CPUs, ISAs, cache modes or layers are refused\n"
         "without --force.\n\n"
         "Exit status: 0 the same or faster, 1 slower, 5 not resolved, 2 refused.",
-    .options = DWB_OPTION_SOCKET | DWB_OPTION_FORMAT | DWB_OPTION_OUTPUT | DWB_OPTION_TIMEOUT |
+    .options = DWB_OPTION_SOCKET | DWB_OPTION_REPORT | DWB_OPTION_OUTPUT | DWB_OPTION_TIMEOUT |
                DWB_OPTION_BASELINE | DWB_OPTION_FORCE,
     .min_arguments = 1,
     .max_arguments = 2,

@@ -8,6 +8,7 @@
 
 #include "analysis/gate.h"
 #include "client/api.h"
+#include "client/comparison.h"
 #include "client/input.h"
 #include "client/interrupt.h"
 #include "client/job.h"
@@ -189,6 +190,8 @@ static void name_sides(const struct gate *gate, json_t *document)
     for (size_t k = 0; k < 2; k++) {
         if (!gate->programs[k])
             continue;
+        json_object_set_new(json_object_get(document, keys[k]), "what",
+                            json_string(gate->cli->side_keys[k]));
         json_array_foreach(json_object_get(document, "comparisons"), i, item) json_object_set_new(
             json_object_get(item, keys[k]), "what", json_string(gate->cli->side_keys[k]));
     }
@@ -216,6 +219,8 @@ static int run(const struct dwb_cli *cli)
     int r = dwb_input_spec(cli, &spec);
 
     gate.spec = spec;
+    if (r == DWB_EXIT_OK)
+        r = dwb_comparison_check_format(cli);
     if (r == DWB_EXIT_OK)
         r = set_sides(&gate);
     if (r == DWB_EXIT_OK)
@@ -255,7 +260,7 @@ const struct dwb_verb dwb_verb_gate = {
         "example\n\n"
         "Exit status: 0 nothing is slower; 1 something is, twice; 5 not resolved.",
     .options = DWB_OPTION_SOCKET | DWB_OPTION_LAYER | DWB_OPTION_SIDES | DWB_OPTION_CONFIRM |
-               DWB_OPTION_JOB | DWB_OPTION_FORMAT | DWB_OPTION_OUTPUT | DWB_OPTION_TIMEOUT |
+               DWB_OPTION_JOB | DWB_OPTION_REPORT | DWB_OPTION_OUTPUT | DWB_OPTION_TIMEOUT |
                DWB_OPTION_QUIET,
     .max_arguments = 1,
     .run = run,

@@ -51,10 +51,12 @@ static int report_compared(const json_t *document, const json_t *baseline, const
         dwb_say("no memory for the report");
         return DWB_EXIT_FAILED;
     }
-    fwrite(report, 1, n_report, stream);
+    /* One document a file: text is followed by text, but XML, HTML and JSON hold no second one. */
+    if (cli->format == DWB_FORMAT_TABLE || cli->format == DWB_FORMAT_MARKDOWN)
+        fwrite(report, 1, n_report, stream);
     compared = dwb_comparison_make(baseline, NULL, document, NULL, history, cli, &comparison);
     if (compared == DWB_EXIT_OK) {
-        if (cli->format == DWB_FORMAT_TABLE)
+        if (cli->format == DWB_FORMAT_TABLE || cli->format == DWB_FORMAT_MARKDOWN)
             fputc('\n', stream);
         compared = dwb_comparison_render(comparison, cli, output->fd, stream);
     }
@@ -113,8 +115,8 @@ static int check(const struct dwb_cli *cli)
         dwb_say("--force is for --baseline: nothing is compared without it");
         return DWB_EXIT_USAGE;
     }
-    if (cli->format == DWB_FORMAT_CSV && !cli->wait) {
-        dwb_say("--format csv needs --wait: there is no report yet");
+    if (cli->format >= DWB_FORMAT_CSV && !cli->wait) {
+        dwb_say("--format: a report in that format needs --wait: there is none yet");
         return DWB_EXIT_USAGE;
     }
     return cli->baseline ? dwb_comparison_check_format(cli) : DWB_EXIT_OK;
@@ -162,10 +164,12 @@ const struct dwb_verb dwb_verb_submit = {
         "Hands a layer or suite to the daemon and prints the job's id once the job is durable.\n"
         "With --wait it follows the job and prints the report instead. FILE is a layer or suite\n"
         "document (YAML or JSON), - standard input, SUITE the name of a shipped suite.\n\n"
-        "With --baseline NAME the report is followed by the comparison with that baseline, and "
+        "With --baseline NAME the report is followed by the comparison with that baseline (json, "
+        "junit "
+        "and html: the comparison alone), and "
         "the\n"
         "exit status is the comparison's: 0 the same or faster, 1 slower, 5 not resolved.",
-    .options = DWB_OPTION_SOCKET | DWB_OPTION_LAYER | DWB_OPTION_JOB | DWB_OPTION_FORMAT |
+    .options = DWB_OPTION_SOCKET | DWB_OPTION_LAYER | DWB_OPTION_JOB | DWB_OPTION_REPORT |
                DWB_OPTION_OUTPUT | DWB_OPTION_TIMEOUT | DWB_OPTION_QUIET | DWB_OPTION_WAIT |
                DWB_OPTION_KEY | DWB_OPTION_BASELINE | DWB_OPTION_FORCE,
     .max_arguments = 1,
