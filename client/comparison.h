@@ -1,8 +1,9 @@
 #pragma once
 
 /*
- * What compare and submit --baseline have in common: the documents of a baseline, the comparison, what
- * is printed of it and the exit code it stands for. Functions return an exit code, see client/cli.h.
+ * What compare and submit --baseline have in common: the documents of a baseline, the comparison,
+ * what is printed of it and the exit code it stands for. Functions return an exit code, see
+ * client/cli.h.
  */
 
 #include "client/cli.h"
@@ -19,8 +20,8 @@ int dwb_comparison_documents(struct dwb_http *http, const json_t *baseline, json
                              json_t **ret_history);
 
 /*
- * Compares; what is not comparable without --force is told, member by member. what: file names, NULL =
- * the job's id. history may be NULL. New reference.
+ * Compares; what is not comparable without --force is told, member by member. what: file names,
+ * NULL = the job's id. history may be NULL. New reference.
  */
 int dwb_comparison_make(const json_t *a, const char *a_what, const json_t *b, const char *b_what,
                         const json_t *history, const struct dwb_cli *cli, json_t **ret_comparison);

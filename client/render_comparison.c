@@ -1,7 +1,7 @@
 /*
- * Both sides, the table, what the machine did, what differs around it, and the answer in a sentence,
- * last: that is where the eye is when a terminal has scrolled. The verdict is a word; colour only
- * repeats it.
+ * Both sides, the table, what the machine did, what differs around it, and the answer in a
+ * sentence, last: that is where the eye is when a terminal has scrolled. The verdict is a word;
+ * colour only repeats it.
  */
 
 #include "client/render_comparison.h"
@@ -66,7 +66,10 @@ static void choose_time_unit(struct view *view)
 static const char *format_time(const struct view *view, double ns, char *buffer, size_t size)
 {
     if (isfinite(ns))
-        snprintf(buffer, size, "%.*f", ns / view->time_unit_ns < 10 ? 3 : 1,
+        snprintf(buffer, size, "%.*f",
+                 ns / view->time_unit_ns < 10    ? 3
+                 : ns / view->time_unit_ns < 100 ? 2
+                                                 : 1,
                  ns / view->time_unit_ns);
     else
         snprintf(buffer, size, "-");
@@ -100,8 +103,7 @@ static void add_limit(struct view *view, const json_t *row)
     char cell[64] = "-", time[32];
 
     if (isfinite(limit_ns))
-        snprintf(cell, sizeof(cell), "limit %s",
-                 format_time(view, limit_ns, time, sizeof(time)));
+        snprintf(cell, sizeof(cell), "limit %s", format_time(view, limit_ns, time, sizeof(time)));
     else if (isfinite(low) && isfinite(high))
         snprintf(cell, sizeof(cell), "%+.2f .. %+.2f%%", 100 * low, 100 * high);
     add(view, DWB_STYLE_PLAIN, cell);
@@ -155,6 +157,7 @@ static void add_row(struct view *view, const json_t *row)
 {
     const char *layer = text(row, "layer"), *backend = text(row, "backend");
     const char *operation = text(row, "operation"), *reason = text(row, "reason");
+    const char *of_all = text(json_object_get(view->document, "machine"), "reason");
     bool is_peer = backend && strcmp(backend, "native") != 0;
     char cell[DWB_TABLE_CELL_MAX];
 
@@ -169,7 +172,7 @@ static void add_row(struct view *view, const json_t *row)
     add_change(view, json_object_get(row, "change"));
     add_limit(view, row);
     add_verdict(view, text(row, "verdict"));
-    if (reason && reason[0])
+    if (reason && reason[0] && !(of_all && strcmp(reason, of_all) == 0)) /* that is said once */
         note(view, reason);
     note_kernels(view, row);
     note_gate(view, row);
@@ -177,10 +180,9 @@ static void add_row(struct view *view, const json_t *row)
 
 static int fill(struct view *view)
 {
-    static const char *const names[][2] = {{"", "layer"},      {"", "operation"},
-                                           {"a", NULL},        {"b", NULL},
-                                           {"change", "code"}, {"interval", "or limit"},
-                                           {"", "verdict"}};
+    static const char *const names[][2] = {
+        {"", "layer"},      {"", "operation"},        {"a", NULL},    {"b", NULL},
+        {"change", "code"}, {"interval", "or limit"}, {"", "verdict"}};
     const json_t *row;
     size_t i;
 
@@ -231,7 +233,7 @@ static void say_machine(const struct view *view, FILE *out)
     if (!machine)
         return;
     if (!isfinite(drift))
-        say(view, out, "machine: %s", reason ? reason : "its own change is not known");
+        say(view, out, "%s", reason ? reason : "what the machine changed itself is not known");
     else if (isfinite(canary) && isfinite(peak))
         say(view, out,
             "machine: %+.2f%% of time is its own and taken off every change (canary %+.2f%% of "

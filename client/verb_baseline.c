@@ -59,8 +59,8 @@ static int show_text(const json_t *baseline, FILE *out)
 
     fprintf(out, "%s  %s  set at %s\n", text_of(baseline, "name"), text_of(baseline, "job"),
             text_of(baseline, "set_at"));
-    json_array_foreach(history, i, job) fprintf(out, "%s  %s\n", i ? "       " : "before:",
-                                                json_string_value(job));
+    json_array_foreach(history, i, job)
+        fprintf(out, "%s  %s\n", i ? "       " : "before:", json_string_value(job));
     return 0;
 }
 
@@ -128,7 +128,7 @@ static int read_and_print(struct dwb_http *http, const char *path, const struct 
     return r;
 }
 
-static int delete(struct dwb_http *http, const char *name, const char *path)
+static int delete (struct dwb_http *http, const char *name, const char *path)
 {
     json_t *answer = NULL;
     int r = dwb_api_json(http, "DELETE", path, &answer);
@@ -189,15 +189,19 @@ static int run(const struct dwb_cli *cli)
     if (action == SET)
         return set(http, cli->arguments[1], path, cli->arguments[2]);
     if (action == DELETE)
-        return delete(http, cli->arguments[1], path);
+        return delete (http, cli->arguments[1], path);
     return read_and_print(http, path, cli);
 }
 
 const struct dwb_verb dwb_verb_baseline = {
     .name = "baseline",
-    .arguments = "set NAME JOB | list | show NAME | delete NAME",
+    .arguments = "ACTION ...",
     .summary = "keep a job under a name, to compare with",
     .help =
+        "    dwbenchctl baseline set NAME JOB\n"
+        "    dwbenchctl baseline list\n"
+        "    dwbenchctl baseline show NAME\n"
+        "    dwbenchctl baseline delete NAME\n\n"
         "set makes a job that is done the baseline of that name; the one before goes to the\n"
         "name's history, of which the last 100 are kept: compare --baseline NAME judges by it\n"
         "once there are five. delete forgets the name and its history, not the jobs. Who sets a\n"
