@@ -36,6 +36,8 @@ int dwb_comparison_documents(struct dwb_http *http, const json_t *baseline, json
     int r = job ? dwb_job_fetch(http, job, &document) : DWB_EXIT_UNREACHABLE;
     size_t i;
 
+    if (!job)
+        dwb_say("the daemon's answer names no job of the baseline");
     json_array_foreach(ids, i, id)
     {
         json_t *earlier = NULL;

@@ -1,7 +1,8 @@
 /*
- * Comparing jobs: every verdict and what leads to it, every refusal, the machine told apart from the
- * code, the history's fences, and that one input gives one document. Documents are written here, except
- * in the last test, where they are built from records of machines whose truth is known.
+ * Comparing jobs: every verdict and what leads to it, every refusal, the machine told apart from
+ * the code, the history's fences, and that one input gives one document. Documents are written
+ * here, except in the last test, where they are built from records of machines whose truth is
+ * known.
  */
 
 #include "tests/unit/result_fixture.h"
@@ -38,11 +39,11 @@ static json_t *job(const char *id, double depthwise_ns)
         "verification", "ok", 1, "operations", "standard", operation(800000), "depthwise",
         operation(depthwise_ns), "pointwise", operation(95000), "separable",
         operation(depthwise_ns + 95000));
-    json_t *document = json_pack(
-        "{s:s, s:{s:s, s:s}, s:{s:{s:s, s:s, s:i, s:s}, s:[f, f]}, s:[o]}", "schema",
-        "dwbench.result/1", "job", "id", id, "name", "dws3", "environment", "cpu", "model",
-        "Zen 5", "vendor", "AuthenticAMD", "stepping", 1, "microcode", "0x1", "load", 0.5, 0.5,
-        "results", entry);
+    json_t *document =
+        json_pack("{s:s, s:{s:s, s:s}, s:{s:{s:s, s:s, s:i, s:s}, s:[f, f]}, s:[o]}", "schema",
+                  "dwbench.result/1", "job", "id", id, "name", "dws3", "environment", "cpu",
+                  "model", "Zen 5", "vendor", "AuthenticAMD", "stepping", 1, "microcode", "0x1",
+                  "load", 0.5, 0.5, "results", entry);
 
     ck_assert_ptr_nonnull(document);
     return document;
@@ -106,8 +107,7 @@ static void check_depthwise(json_t *document, const char *verdict, const char *r
 {
     ck_assert_str_eq(text(document, "comparisons.1.operation"), "depthwise");
     ck_assert_msg(strcmp(text(document, "comparisons.1.verdict"), verdict) == 0, "%s: %s",
-                  text(document, "comparisons.1.verdict"),
-                  text(document, "comparisons.1.reason"));
+                  text(document, "comparisons.1.verdict"), text(document, "comparisons.1.reason"));
     ck_assert_msg(strstr(text(document, "comparisons.1.reason"), reason) &&
                       !reason[0] == !text(document, "comparisons.1.reason")[0],
                   "%s", text(document, "comparisons.1.reason"));
@@ -173,8 +173,7 @@ START_TEST(test_intervals)
                                                    high, json_real(16000))),
                     "not_resolved", "floors say +10.00 %");
     check_depthwise(
-        compared(job("a", 20000),
-                 with(with(job("b", 22000), low, json_null()), high, json_null())),
+        compared(job("a", 20000), with(with(job("b", 22000), low, json_null()), high, json_null())),
         "not_resolved", "fewer than 3 processes");
 }
 END_TEST
@@ -195,9 +194,9 @@ START_TEST(test_own_verdicts)
     check_depthwise(compared(with(job("a", 20000), "results.0.verdict", json_string("unstable")),
                              job("b", 22000)),
                     "not_resolved", "a is unstable");
-    check_depthwise(compared(job("a", 20000), with(job("b", 22000), "results.0.verification.ok",
-                                                   json_false())),
-                    "not_resolved", "outputs of b were wrong");
+    check_depthwise(
+        compared(job("a", 20000), with(job("b", 22000), "results.0.verification.ok", json_false())),
+        "not_resolved", "outputs of b were wrong");
     json_t *b = with(job("b", 22000), "results.0.operations.depthwise.time_ns.floor", json_null());
     with(b, "results.0.operations.depthwise.reason", json_string("all samples dropped"));
     document = compared(job("a", 20000), b);
@@ -214,8 +213,8 @@ START_TEST(test_fused)
 
     ck_assert_uint_eq(json_array_size(at(document, "comparisons")), 4); /* not where one lacks it */
     json_decref(document);
-    document = compared(a, with(job("b", 20000), "results.0.operations.separable_fused",
-                                operation(9.9e4)));
+    document = compared(
+        a, with(job("b", 20000), "results.0.operations.separable_fused", operation(9.9e4)));
     ck_assert_str_eq(text(document, "comparisons.4.operation"), "separable_fused");
     ck_assert_str_eq(text(document, "comparisons.4.verdict"), "slower");
     json_decref(document);
@@ -264,15 +263,14 @@ START_TEST(test_probe_alone)
 {
     static const char peak[] = "results.0.machine.peak_gflops";
     static const char canary[] = "results.0.machine.canary.floor_ns";
-    json_t *document =
-        compared(job("a", 20000),
-                 with(with(job("b", 20000), peak, json_null()), canary, json_real(3015)));
+    json_t *document = compared(
+        job("a", 20000), with(with(job("b", 20000), peak, json_null()), canary, json_real(3015)));
 
     ck_assert_double_eq_tol(number(document, "machine.drift"), 0.005, 1e-9);
     ck_assert(is_null(document, "machine.peak_change"));
     check_depthwise(document, "same", "");
-    check_depthwise(compared(job("a", 20000), with(with(job("b", 20000), peak, json_null()),
-                                                   canary, json_real(3200))),
+    check_depthwise(compared(job("a", 20000), with(with(job("b", 20000), peak, json_null()), canary,
+                                                   json_real(3200))),
                     "not_resolved", "to confirm it");
     check_depthwise(compared(with(job("a", 20000), canary, json_null()),
                              with(job("b", 20000), peak, json_real(100.1))),
@@ -288,8 +286,8 @@ END_TEST
 /* Skewed as times are: most close together, a tail above. */
 static json_t *skewed_history(void)
 {
-    static const double ns[N_HISTORY] = {20300, 20000, 21500, 20020, 20040, 20010, 20600, 20030,
-                                         20100};
+    static const double ns[N_HISTORY] = {20300, 20000, 21500, 20020, 20040,
+                                         20010, 20600, 20030, 20100};
     json_t *history = json_array();
     char id[16];
 
@@ -336,8 +334,7 @@ START_TEST(test_history_floors)
     check_depthwise(compared_with(job("a", 20000), job("b", 20099), json_incref(history)), "same",
                     "");
     check_depthwise(compared_with(job("a", 20000), job("b", 20201), history), "slower", "");
-    check_depthwise(compared_with(job("a", 1000), job("b", 1099), small), "same",
-                    "absolute floor");
+    check_depthwise(compared_with(job("a", 1000), job("b", 1099), small), "same", "absolute floor");
 }
 END_TEST
 
@@ -513,15 +510,16 @@ START_TEST(test_environment_diff)
     rows = dwb_environment_diff(NULL, NULL);
     ck_assert_uint_eq(json_array_size(rows), 0);
     json_decref(rows);
-    json_t *document = compared(job("a", 20000), with(job("b", 20000), "environment.cpu.microcode",
-                                                      json_string("0x9")));
+    json_t *document = compared(
+        job("a", 20000), with(job("b", 20000), "environment.cpu.microcode", json_string("0x9")));
     ck_assert_str_eq(text(document, "differences.0.member"), "cpu.microcode");
     ck_assert_str_eq(text(document, "differences.0.b"), "0x9");
     json_decref(document);
 }
 END_TEST
 
-/* Documents as they are built, of a machine that got 6 % slower and a depthwise 10 % slower on top. */
+/* Documents as they are built, of a machine that got 6 % slower and a depthwise 10 % slower on top.
+ */
 START_TEST(test_built)
 {
     struct synthetic before = synthetic_quiet(), after = before;

@@ -32,7 +32,7 @@ static int set(struct dwb_store *store, const char *name, const char *id, uid_t 
     return waiting.status;
 }
 
-static int delete(struct dwb_store *store, const char *name, uid_t uid, bool any_owner)
+static int delete (struct dwb_store *store, const char *name, uid_t uid, bool any_owner)
 {
     int n_done = 0;
     struct waiting waiting = {.n_done = &n_done, .status = 1};
@@ -106,14 +106,14 @@ START_TEST(test_refused)
     ck_assert_int_eq(set(store, "main", "none", 5, false), -ENOENT);
     ck_assert_int_eq(set(store, "main", "queued", 5, false), -ESTALE);
     ck_assert_int_eq(dwb_store_get_baseline(store, "main", take_text, untouched), -ENOENT);
-    ck_assert_int_eq(delete(store, "main", 5, true), -ENOENT);
+    ck_assert_int_eq(delete (store, "main", 5, true), -ENOENT);
     ck_assert_int_eq(set(store, "main", "a", 5, false), 0);
     ck_assert_int_eq(set(store, "main", "a", 6, false), -EPERM);
-    ck_assert_int_eq(delete(store, "main", 6, false), -EPERM);
+    ck_assert_int_eq(delete (store, "main", 6, false), -EPERM);
     ck_assert_str_eq(shown(store, "main"), "main=a/5/7000/0 ");
     ck_assert_int_eq(set(store, "main", "a", 0, true), 0);
     ck_assert_str_eq(shown(store, "main"), "main=a/5/7000/0 "); /* it stays its owner's */
-    ck_assert_int_eq(delete(store, "main", 5, false), 0);
+    ck_assert_int_eq(delete (store, "main", 5, false), 0);
     ck_assert_int_eq(set(store, "main", "a", 6, false), 0); /* free again */
     ck_assert_int_eq(dwb_store_failed(store), 0);
     dwb_store_close(store);
@@ -133,7 +133,7 @@ START_TEST(test_names)
     ck_assert_int_eq(set(store, "", "a", 1, false), -EINVAL);
     ck_assert_int_eq(set(store, "a b", "a", 1, false), -EINVAL);
     ck_assert_int_eq(set(store, "a/b", "a", 1, false), -EINVAL);
-    ck_assert_int_eq(delete(store, "\xc3\xa9", 1, false), -EINVAL);
+    ck_assert_int_eq(delete (store, "\xc3\xa9", 1, false), -EINVAL);
     ck_assert_int_eq(set(store, "ok", NULL, 1, false), -EINVAL);
     dwb_store_close(store);
 }
