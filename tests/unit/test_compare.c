@@ -545,6 +545,52 @@ START_TEST(test_built)
 }
 END_TEST
 
+/* A trimmed document is a fraction of the whole, and compares the same. */
+START_TEST(test_trim)
+{
+    struct synthetic before = synthetic_quiet(), after = before;
+    struct job jobs[2];
+    json_t *documents[2], *history = json_array();
+    char *texts[2];
+    size_t whole, trimmed;
+
+    after.call_ns[SYNTHETIC_DEPTHWISE] *= 1.1;
+    for (size_t i = 0; i < 2; i++) {
+        jobs[i] = make_job(i ? &after : &before, 10);
+        documents[i] = build(&jobs[i], i ? "after" : "before");
+        free_job(&jobs[i]);
+    }
+    json_object_set_new(at(documents[1], "job"), "id", json_string("j2"));
+    for (int i = 0; i < 6; i++) {
+        json_t *earlier = json_deep_copy(documents[0]);
+
+        json_object_set_new(at(earlier, "job"), "id", json_sprintf("h%d", i));
+        json_array_append_new(history, earlier);
+    }
+    whole = json_dumpb(at(history, "0"), NULL, 0, 0);
+    for (size_t i = 0; i < 2; i++) {
+        json_t *document = compared_with(json_incref(documents[0]), json_incref(documents[1]),
+                                         json_incref(history)),
+               *earlier;
+        size_t k;
+
+        ck_assert_double_eq(number(document, "comparisons.1.history.n"), 6);
+        texts[i] = json_dumps(document, 0);
+        json_decref(document);
+        json_array_foreach(history, k, earlier) dwb_compare_trim(earlier);
+    }
+    trimmed = json_dumpb(at(history, "0"), NULL, 0, 0);
+    ck_assert_msg(4 * trimmed < whole, "%zu of %zu bytes", trimmed, whole);
+    ck_assert_str_eq(texts[0], texts[1]);
+    free(texts[0]);
+    free(texts[1]);
+    json_decref(history);
+    json_decref(documents[0]);
+    json_decref(documents[1]);
+    dwb_compare_trim(NULL);
+}
+END_TEST
+
 static void add_tests(TCase *tests)
 {
     tcase_add_test(tests, test_same);
@@ -567,6 +613,7 @@ static void add_tests(TCase *tests)
     tcase_add_test(tests, test_deterministic);
     tcase_add_test(tests, test_environment_diff);
     tcase_add_test(tests, test_built);
+    tcase_add_test(tests, test_trim);
 }
 
 int main(int argc, char **argv)
