@@ -244,9 +244,8 @@ static int finish(const struct build *build, json_t *document)
     int r = json_object_set(document, compares ? "comparisons" : "results", build->results);
 
     if (compares)
-        return r || dwb_gate_name_sides(build->spec, document) < 0
-                   ? -ENOMEM
-                   : dwb_gate_summarize(document);
+        return r || dwb_gate_name_sides(build->spec, document) < 0 ? -ENOMEM
+                                                                   : dwb_gate_summarize(document);
 
     if (json_array_size(build->results) == 1) {
         r |= json_object_set(document, "ratio", json_object_get(only, "ratio"));
