@@ -2,10 +2,12 @@
 against it, a busy neighbour, and exact binomial intervals. Standard library only."""
 
 import argparse
+import http.client
 import json
 import math
 import os
 import shutil
+import socket
 import sqlite3
 import statistics
 import subprocess
@@ -58,9 +60,13 @@ class Service:
                               text=True, check=False)
 
     def info(self):
-        return json.loads(subprocess.run(
-            ["curl", "-s", "--unix-socket", self.socket, "http://localhost/v1/info"],
-            capture_output=True, text=True, check=True).stdout)
+        connection = http.client.HTTPConnection("localhost")
+        connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.sock.connect(self.socket)
+        connection.request("GET", "/v1/info")
+        answer = json.loads(connection.getresponse().read())
+        connection.close()
+        return answer
 
     def records(self, n_jobs):
         """Records of the newest jobs, job by job, the newest first."""
