@@ -11,6 +11,7 @@
  */
 
 #include "common/layer.h"
+#include "common/plugins.h"
 #include "common/simulation.h"
 #include "common/spec.h"
 
@@ -62,7 +63,8 @@ enum dwb_outcome { /* of the attempt to count: a closed list, each with a remedy
 
 struct dwb_subject {
     enum dwb_operation operation;
-    char backend[24];       /* "native", "onednn", ...; "" for canary and probes */
+    char backend[DWB_BACKEND_NAME_MAX]; /* "native", "onednn", "plugin:mine", ...; "" for canary
+                                         * and probes */
     char isa[16];           /* "avx2", ...; of the kernel that runs */
     char kernel[128];       /* registry name(s), "a + b" for a composite */
     char algorithm[48];     /* "direct", "gemm", ... */
@@ -73,6 +75,13 @@ struct dwb_subject {
     uint32_t verified;      /* output positions compared with the oracle; 0 = not an operation */
     uint32_t mismatched;    /* of those, past the tolerance */
     double worst_error;     /* largest |error| / tolerance seen */
+};
+
+/* An operation that a backend was asked for and does not have, for this layer or at all. */
+struct dwb_omission {
+    enum dwb_operation operation;
+    char backend[DWB_BACKEND_NAME_MAX];
+    char reason[160];
 };
 
 enum {                          /* dwb_sample.flags: external signals seen during the sample */
@@ -128,6 +137,8 @@ struct dwb_record {
     struct dwb_reading *readings;
     size_t n_readings;
     json_t *environment;               /* object; unreadable members are null */
+    struct dwb_omission *omissions;    /* only plugins have any */
+    size_t n_omissions;
     struct dwb_simulation *simulation; /* NULL = was not asked for in this replicate */
 };
 

@@ -106,6 +106,15 @@ static int set_backends(struct dwb_spec *spec, const char *value, char *message)
     return 0;
 }
 
+static int set_plugin(struct dwb_spec *spec, const char *value, char *message)
+{
+    if (dwb_plugins_from_text(value, &spec->options.plugins) < 0)
+        return complain(message, "must be the file name of a plugin, such as mine.so, or two of "
+                                 "them: up to 48 letters, digits, dots, underscores or hyphens, "
+                                 "then .so; no directory");
+    return 0;
+}
+
 static int set_simulate(struct dwb_spec *spec, const char *value, char *message)
 {
     spec->options.simulate = strcmp(value, "true") == 0;
@@ -179,6 +188,7 @@ int dwb_spec_option(struct dwb_spec *spec, const char *key, const char *value,
         {"replicates", set_replicates},
         {"seed", set_seed},
         {"backends", set_backends},
+        {"plugin", set_plugin},
         {"simulate", set_simulate},
         {"geometry", set_geometry},
         {"alpha", set_alpha},
@@ -339,7 +349,7 @@ json_t *dwb_spec_to_json(const struct dwb_spec *spec)
 {
     const struct dwb_options *options = &spec->options;
     json_t *object, *layers;
-    char budget[32], backends[DWB_BACKENDS_TEXT_MAX];
+    char budget[32], backends[DWB_BACKENDS_TEXT_MAX], plugins[DWB_PLUGINS_TEXT_MAX];
     int r;
 
     object =
@@ -355,6 +365,9 @@ json_t *dwb_spec_to_json(const struct dwb_spec *spec)
     dwb_backends_to_text(options->backends, backends);
     r |= json_object_set_new(object, "backends", json_string(backends));
     r |= json_object_set_new(object, "seed", json_integer((json_int_t)options->seed));
+    dwb_plugins_to_text(&options->plugins, plugins);
+    if (plugins[0])
+        r |= json_object_set_new(object, "plugin", json_string(plugins));
     if (options->simulate)
         r |= json_object_set_new(object, "simulate", json_true());
     if (options->geometry[0])

@@ -11,6 +11,7 @@
 
 #include "common/diag.h"
 #include "common/layer.h"
+#include "common/plugins.h"
 #include "common/simulation.h"
 
 #include <jansson.h>
@@ -41,6 +42,7 @@ struct dwb_options {
     uint32_t replicates;       /* replicates: 10   fresh processes a layer, at least */
     uint64_t seed;             /* seed: 1   inputs, order of blocks and replicates */
     uint32_t backends;         /* backends: native,onednn,xnnpack   or a list; in the same blocks */
+    struct dwb_plugin_names plugins; /* plugin: mine.so   kernels of the user's own, or a list */
     bool simulate;             /* simulate: true   count one call under Valgrind as well */
     char geometry[DWB_GEOMETRY_TEXT_MAX]; /* geometry: I1/D1/LL   of that; "" = this machine's */
 };

@@ -33,7 +33,7 @@ static const struct field {
 
 static const char layer_keys[] = "name, Dk, Dx, M, N, stride, padding, repeat";
 static const char option_keys[] = "isa, cache, budget, precision, replicates, seed, backends, "
-                                  "simulate, geometry";
+                                  "plugin, simulate, geometry";
 static const char suite_keys[] = "name, defaults, layers, alpha, resolution, network_resolution";
 
 enum mapping_kind { A_LAYER_FILE, A_LAYER_OF_A_SUITE, THE_DEFAULTS };
@@ -149,7 +149,7 @@ static void unknown_key(const struct reader *reader, const struct dwb_yaml_node 
     find_at(reader, key, key->text, NULL, message);
 }
 
-/* "a,b" of [a, b], for the one option that may be a list; NULL where an item is no single value. */
+/* "a,b" of [a, b], for the options that may be a list; NULL where an item is no single value. */
 static const char *joined(const struct dwb_yaml_node *list, char *buffer, size_t size)
 {
     size_t n = 0;
@@ -171,7 +171,8 @@ static int read_option(const struct reader *reader, const struct dwb_yaml_node *
     const char *text = item->text;
     int r;
 
-    if (item->type == DWB_YAML_SEQUENCE && strcmp(key->text, "backends") == 0)
+    if (item->type == DWB_YAML_SEQUENCE &&
+        (strcmp(key->text, "backends") == 0 || strcmp(key->text, "plugin") == 0))
         text = joined(item, list, sizeof(list));
     r = dwb_spec_option(spec, key->text, text ? text : "", message);
     if (r == -ENOENT)

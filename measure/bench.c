@@ -13,7 +13,6 @@
 #include "measure/bench.h"
 
 #include "common/cleanup.h"
-#include "common/paths.h"
 #include "common/theory.h"
 
 #include <errno.h>
@@ -27,27 +26,13 @@
 static const enum dwb_isa all_isas[] = {DWB_ISA_PORTABLE, DWB_ISA_AVX2, DWB_ISA_AVX512,
                                         DWB_ISA_NEON};
 
-bool dwb_bench_isa_allowed(uint32_t flags, enum dwb_isa isa)
-{
-    switch (isa) {
-    case DWB_ISA_AVX2:
-        return flags & DWB_CPU_AVX2;
-    case DWB_ISA_AVX512:
-        return flags & DWB_CPU_AVX512;
-    case DWB_ISA_NEON:
-        return flags & DWB_CPU_NEON;
-    default:
-        return true;
-    }
-}
-
 void dwb_bench_isas_text(uint32_t flags, char *buffer, size_t size)
 {
     size_t n = 0;
 
     buffer[0] = '\0';
     for (size_t i = 0; i < sizeof all_isas / sizeof all_isas[0]; i++)
-        if (dwb_bench_isa_allowed(flags, all_isas[i]) && n < size)
+        if (dwb_cpu_allows(flags, all_isas[i]) && n < size)
             n += (size_t)snprintf(buffer + n, size - n, "%s%s", n ? ", " : "",
                                   dwb_isa_name(all_isas[i]));
 }
@@ -105,7 +90,7 @@ static int choose(struct dwb_bench_stage *stage, const struct dwb_layer *layer, 
     if (stage->kernel)
         return 0;
     dwb_bench_isas_text(flags, isas, sizeof isas);
-    if (!dwb_bench_isa_allowed(flags, isa))
+    if (!dwb_cpu_allows(flags, isa))
         snprintf(error, DWB_BENCH_ERROR_MAX,
                  "isa %s was asked for, and this CPU or its operating system lacks it (there are: "
                  "%s)",
@@ -274,32 +259,37 @@ static void add_fused(struct dwb_bench *bench, const struct dwb_bench_forms *nat
     snprintf(bench->subjects[i].algorithm, sizeof bench->subjects[i].algorithm, "fused");
 }
 
-/* A peak for each ISA among the kernels that were chosen: "percent of peak" compares like with
- * like. */
+static void add_peak(struct dwb_bench *bench, enum dwb_isa isa, size_t *n)
+{
+    struct dwb_subject *subject;
+    bool known = dwb_fma_peak(isa) == NULL;
+
+    for (size_t k = 0; k < *n; k++)
+        known = known || bench->peaks[k].fn == dwb_fma_peak(isa);
+    if (known)
+        return;
+    dwb_peak_init(&bench->peaks[*n], isa);
+    subject = add_subject(bench, DWB_OPERATION_FMA_PEAK, isa, dwb_peak_call, &bench->peaks[*n]);
+    bench->tasks[bench->n - 1].keeps_warm = true;
+    subject->macs_nominal = bench->peaks[(*n)++].n_rounds * dwb_fma_peak_macs(isa);
+    subject->macs_executed = subject->macs_nominal;
+    snprintf(subject->kernel, sizeof subject->kernel, "fma_peak");
+}
+
+/* A peak for each ISA among the kernels that were chosen, plugins' too: "percent of peak" compares
+ * like with like. */
 static void add_peaks(struct dwb_bench *bench)
 {
-    const struct dwb_bench_forms *native = &bench->forms[0];
-    const struct dwb_bench_stage *stages[] = {&native->standard, &native->depthwise,
-                                              &native->pointwise};
-    enum dwb_isa seen[3];
     size_t n = 0;
 
-    for (size_t i = 0; i < 3; i++) {
-        enum dwb_isa isa = stages[i]->kernel->isa;
-        struct dwb_subject *subject;
-        bool known = dwb_fma_peak(isa) == NULL;
+    for (uint32_t i = 0; i <= bench->n_plugins; i++) {
+        const struct dwb_bench_forms *forms = i ? &bench->plugins[i - 1] : &bench->forms[0];
+        const struct dwb_bench_stage *stages[] = {&forms->standard, &forms->depthwise,
+                                                  &forms->pointwise};
 
-        for (size_t k = 0; k < n; k++)
-            known = known || seen[k] == isa;
-        if (known)
-            continue;
-        dwb_peak_init(&bench->peaks[n], isa);
-        subject = add_subject(bench, DWB_OPERATION_FMA_PEAK, isa, dwb_peak_call, &bench->peaks[n]);
-        bench->tasks[bench->n - 1].keeps_warm = true;
-        subject->macs_nominal = bench->peaks[n].n_rounds * dwb_fma_peak_macs(isa);
-        subject->macs_executed = subject->macs_nominal;
-        snprintf(subject->kernel, sizeof subject->kernel, "fma_peak");
-        seen[n++] = isa;
+        for (size_t k = 0; k < 3; k++)
+            if (!stages[k]->absent)
+                add_peak(bench, stage_isa(stages[k]), &n);
     }
 }
 
@@ -344,65 +334,24 @@ static void connect_forms(struct dwb_bench *bench, struct dwb_bench_forms *forms
     };
 }
 
-static int prepare_stage(struct dwb_bench_stage *stage, const struct dwb_backend *backend,
-                         enum dwb_isa isa, char *error)
-{
-    const struct dwb_backend_conv request = {
-        .op = stage->op,
-        .conv = stage->conv,
-        .isa = isa,
-        .input = stage->args.input,
-        .weights = stage->weights,
-        .output = stage->args.output,
-    };
-
-    return backend->prepare(&request, error, &stage->ready);
-}
-
-/* A peer's stages are ours with its library's call in place of our kernel's: the same operands in
- * the same buffers. Its thread pool, where it has one, gets one thread: this one. */
-static int prepare_peers(struct dwb_bench *bench, uint32_t backends, char *error)
-{
-    char directory[4096];
-
-    if ((backends & ~(uint32_t)DWB_BACKEND_NATIVE) == 0)
-        return 0;
-    setenv("OMP_NUM_THREADS", "1", 1);
-    if (dwb_paths_modules(directory, sizeof directory) < 0)
-        directory[0] = '\0';
-    for (unsigned bit = 1; bit < DWB_N_BACKENDS; bit++) {
-        struct dwb_bench_forms *forms = &bench->forms[bit];
-        const struct dwb_backend *backend;
-        int r;
-
-        if (!(backends & 1u << bit))
-            continue;
-        *forms = bench->forms[0];
-        forms->backend = dwb_backend_name(bit);
-        r = dwb_backend_load(directory, forms->backend, error, &backend);
-        if (r == 0)
-            r = prepare_stage(&forms->standard, backend, bench->isa, error);
-        if (r == 0)
-            r = prepare_stage(&forms->depthwise, backend, bench->isa, error);
-        if (r == 0)
-            r = prepare_stage(&forms->pointwise, backend, bench->isa, error);
-        if (r < 0)
-            return r;
-    }
-    return 0;
-}
-
+/* A backend's subjects: of the operations that it has. */
 static void add_forms(struct dwb_bench *bench, const struct dwb_bench_forms *forms,
                       const struct dwb_macs *nominal)
 {
-    add_chain(bench, DWB_OPERATION_STANDARD, forms->backend, &forms->standard, NULL,
-              nominal->standard);
-    add_chain(bench, DWB_OPERATION_DEPTHWISE, forms->backend, &forms->depthwise, NULL,
-              nominal->depthwise);
-    add_chain(bench, DWB_OPERATION_POINTWISE, forms->backend, &forms->pointwise, NULL,
-              nominal->pointwise);
-    add_chain(bench, DWB_OPERATION_SEPARABLE, forms->backend, &forms->depthwise, &forms->pointwise,
-              nominal->separable);
+    bool absent = forms->depthwise.absent || forms->pointwise.absent;
+
+    if (!forms->standard.absent)
+        add_chain(bench, DWB_OPERATION_STANDARD, forms->backend, &forms->standard, NULL,
+                  nominal->standard);
+    if (!forms->depthwise.absent)
+        add_chain(bench, DWB_OPERATION_DEPTHWISE, forms->backend, &forms->depthwise, NULL,
+                  nominal->depthwise);
+    if (!forms->pointwise.absent)
+        add_chain(bench, DWB_OPERATION_POINTWISE, forms->backend, &forms->pointwise, NULL,
+                  nominal->pointwise);
+    if (!absent)
+        add_chain(bench, DWB_OPERATION_SEPARABLE, forms->backend, &forms->depthwise,
+                  &forms->pointwise, nominal->separable);
     if (forms == &bench->forms[0])
         add_fused(bench, forms, nominal->separable);
 }
@@ -467,12 +416,14 @@ static int build(struct dwb_bench *bench, const struct dwb_request *request, uin
     connect_forms(bench, native);
     connect(bench, &bench->canary, DWB_BENCH_CANARY_INPUT, DWB_BENCH_CANARY_WEIGHTS,
             DWB_BENCH_CANARY_PACKED, DWB_BENCH_CANARY_OUTPUT, DWB_BENCH_CANARY_SCRATCH);
-    r = prepare_peers(bench, request->backends, error);
+    r = dwb_bench_prepare_peers(bench, request, error);
     if (r < 0)
         return r;
     for (unsigned bit = 0; bit < DWB_N_BACKENDS; bit++)
         if (request->backends & 1u << bit)
             add_forms(bench, &bench->forms[bit], &theory.nominal);
+    for (uint32_t i = 0; i < bench->n_plugins; i++)
+        add_forms(bench, &bench->plugins[i], &theory.nominal);
     add_chain(bench, DWB_OPERATION_CANARY, "", &bench->canary, NULL,
               canary_theory.nominal.standard);
     add_peaks(bench);
@@ -503,14 +454,10 @@ void dwb_bench_free(struct dwb_bench *bench)
 {
     if (!bench)
         return;
-    for (size_t i = 0; i < DWB_N_BACKENDS; i++) {
-        struct dwb_bench_forms *forms = &bench->forms[i];
-        struct dwb_bench_stage *stages[] = {&forms->standard, &forms->depthwise, &forms->pointwise};
-
-        for (size_t k = 0; k < 3; k++)
-            if (stages[k]->ready)
-                stages[k]->ready->release(stages[k]->ready);
-    }
+    for (size_t i = 0; i < DWB_N_BACKENDS; i++)
+        dwb_bench_release(&bench->forms[i]);
+    for (size_t i = 0; i < bench->n_plugins; i++)
+        dwb_bench_release(&bench->plugins[i]);
     for (size_t i = 0; i < DWB_BENCH_N_BUFFERS; i++)
         dwb_buffer_deinit(&bench->buffers[i]);
     free(bench);

@@ -16,6 +16,7 @@
 
 #define DWB_BENCH_SUBJECTS_MAX 40
 #define DWB_BENCH_ERROR_MAX    256
+#define DWB_BENCH_OMISSIONS_MAX (4 * DWB_PLUGINS_MAX)
 
 enum { /* buffers */
        DWB_BENCH_INPUT,
@@ -45,6 +46,7 @@ struct dwb_bench_stage { /* one kernel with its operands */
     struct dwb_backend_ready *ready; /* NULL = ours runs */
     struct dwb_kernel_args args;
     const float *weights; /* unpacked: for the oracle */
+    bool absent;          /* the backend has no such operation for this layer */
 };
 
 struct dwb_bench_fused { /* both stages of a separable layer in one loop nest; ours only */
@@ -59,7 +61,7 @@ struct dwb_bench_chain { /* context of a convolution's task: one stage, or depth
 };
 
 struct dwb_bench_forms { /* the two forms of the layer on one backend */
-    const char *backend;
+    const char *backend; /* its name */
     struct dwb_bench_stage standard, depthwise, pointwise;
 };
 
@@ -69,6 +71,11 @@ struct dwb_bench {
     struct dwb_buffer buffers[DWB_BENCH_N_BUFFERS];
     struct dwb_bench_forms forms[DWB_N_BACKENDS]; /* by bit; ours is always there: the canary and
                                                    * the probes are of its ISA */
+    struct dwb_bench_forms plugins[DWB_PLUGINS_MAX];
+    const struct dwb_backend *libraries[DWB_PLUGINS_MAX]; /* of those */
+    uint32_t n_plugins;
+    struct dwb_omission omissions[DWB_BENCH_OMISSIONS_MAX];
+    size_t n_omissions;
     struct dwb_bench_fused fused;
     struct dwb_bench_stage canary;
     struct dwb_bench_chain chains[DWB_BENCH_SUBJECTS_MAX]; /* same indices as subjects */
@@ -93,6 +100,20 @@ static inline void dwb_bench_freep(struct dwb_bench **bench)
 }
 
 /*
+ * Of bench_peers.c. Takes our forms over into *ret_forms and puts the calls of `backend` in place of
+ * our kernels, held to `isa`: the same operands in the same buffers. A stage that the backend makes
+ * no claim to (-ENOSYS) becomes absent, with an omission. 0, or what its prepare() says otherwise.
+ * Whoever owns *ret_forms ends them with dwb_bench_release.
+ */
+int dwb_bench_prepare(struct dwb_bench *bench, const struct dwb_backend *backend, enum dwb_isa isa,
+                      struct dwb_bench_forms *ret_forms, char error[DWB_BENCH_ERROR_MAX]);
+void dwb_bench_release(struct dwb_bench_forms *forms);
+
+/* All backends and plugins of the request but ours. */
+int dwb_bench_prepare_peers(struct dwb_bench *bench, const struct dwb_request *request,
+                            char error[DWB_BENCH_ERROR_MAX]);
+
+/*
  * Runs each operation once over poisoned outputs and compares what it left with the oracle; adds to
  * the subjects' figures. A separable layer is verified as a chain: the intermediate it wrote
  * against the depthwise oracle, its output against the pointwise oracle over that very
@@ -102,7 +123,8 @@ static inline void dwb_bench_freep(struct dwb_bench **bench)
  */
 void dwb_bench_verify(struct dwb_bench *bench);
 
-/* The same comparison for what the last timed calls left behind; runs nothing. */
+/* The same comparison for what the last timed calls left behind; runs nothing, and compares nothing
+ * when outputs were wrong before. */
 void dwb_bench_verify_last(struct dwb_bench *bench);
 
 /* The same of one operation. */
@@ -119,4 +141,3 @@ void dwb_bench_flush(void *bench);
 
 /* "portable, avx2, avx512": what flags allow. */
 void dwb_bench_isas_text(uint32_t flags, char *buffer, size_t size);
-bool dwb_bench_isa_allowed(uint32_t flags, enum dwb_isa isa);

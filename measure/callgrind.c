@@ -70,9 +70,9 @@ int dwb_callgrind_run(const struct dwb_request *request, const char *backend,
                  backend);
         return -EINVAL;
     }
-    /* The pointwise reads what the depthwise has left. */
+    /* The pointwise reads what the depthwise has left; a plugin may have none, and finds ours. */
     input = dwb_bench_find(bench, backend, DWB_OPERATION_DEPTHWISE);
-    if (operation == DWB_OPERATION_POINTWISE)
+    if (operation == DWB_OPERATION_POINTWISE && input < bench->n)
         bench->tasks[input].call(bench->tasks[input].context);
     count(&bench->tasks[at], request->cache);
     dwb_bench_verify_subject(bench, at);
