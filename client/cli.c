@@ -43,6 +43,7 @@ enum { /* getopt values past the letters */
        VALUE_KEY,
        VALUE_STATE,
        VALUE_LIMIT,
+       VALUE_PLUGIN,
        VALUE_JOB_KEY, /* + index */
 };
 
@@ -59,7 +60,10 @@ static const struct {
      "a layer without a file: Dk=3,Dx=56,M=128,N=128 (also stride, padding)"},
 #define JOB_OPTION(name_, argument_, help_)                                                        \
     {DWB_OPTION_JOB, VALUE_JOB_KEY, name_, argument_, help_},
-    JOB_KEYS(JOB_OPTION){DWB_OPTION_WAIT, VALUE_WAIT, "wait", NULL,
+    JOB_KEYS(JOB_OPTION){DWB_OPTION_PLUGIN, VALUE_PLUGIN, "plugin", "FILE",
+                         "race kernels of your own: run takes a shared object, submit the name of "
+                         "one that the daemon has; twice for two"},
+    {DWB_OPTION_WAIT, VALUE_WAIT, "wait", NULL,
                          "follow the job and print its report"},
     {DWB_OPTION_KEY, VALUE_KEY, "idempotency-key", "KEY",
      "submitting twice with one key gives one job (default: a new random key)"},
@@ -252,6 +256,17 @@ static int parse_state(const char *text, struct dwb_cli *cli)
     return DWB_EXIT_USAGE;
 }
 
+static int add_plugin(const char *text, struct dwb_cli *cli)
+{
+    if (cli->n_plugins == DWB_PLUGINS_MAX) {
+        dwb_say("--plugin: value `%s': at most %d plugins can be raced at once", text,
+                DWB_PLUGINS_MAX);
+        return DWB_EXIT_USAGE;
+    }
+    cli->plugins[cli->n_plugins++] = text;
+    return DWB_EXIT_OK;
+}
+
 static int take_option(int value, const char *text, struct dwb_cli *cli)
 {
     switch (value) {
@@ -280,6 +295,8 @@ static int take_option(int value, const char *text, struct dwb_cli *cli)
         return parse_state(text, cli);
     case VALUE_LIMIT:
         return parse_limit(text, cli);
+    case VALUE_PLUGIN:
+        return add_plugin(text, cli);
     default:
         cli->job_keys[value - VALUE_JOB_KEY] = text ? text : "true"; /* a flag alone */
         return DWB_EXIT_OK;

@@ -10,6 +10,8 @@
  * says nothing.
  */
 
+#include "common/plugins.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -38,6 +40,7 @@ enum { /* struct dwb_verb.options */
        DWB_OPTION_KEY = 1u << 8,
        DWB_OPTION_STATE = 1u << 9,
        DWB_OPTION_LIMIT = 1u << 10,
+       DWB_OPTION_PLUGIN = 1u << 11,
 };
 
 #define DWB_CLI_N_JOB_KEYS 11
@@ -47,6 +50,8 @@ struct dwb_cli {        /* strings borrowed from argv */
     const char *layer;
     const char
         *job_keys[DWB_CLI_N_JOB_KEYS]; /* in the order of dwb_cli_job_keys; NULL = not given */
+    const char *plugins[DWB_PLUGINS_MAX]; /* paths (run) or names (submit), as given */
+    size_t n_plugins;
     enum dwb_format format;
     bool format_given;
     const char *output;

@@ -23,6 +23,7 @@
 #define EXPLAIN_MS  500
 #define LOG_TAIL    2048
 #define DIR_PATTERN "dwbench-run-XXXXXX"
+#define PLUGINS     "plugins"
 
 /* The user's runtime directory is memory and private; a socket's path must stay short. */
 static int make_directory(struct dwb_private_daemon *daemon)
@@ -62,9 +63,9 @@ static int listen_on(const char *path, int *ret_fd)
 
 /* In the child, which has one thread: everything may be called until exec. */
 static void become_daemon(const struct dwb_private_daemon *daemon, const char *program,
-                          int listen_fd, int log_fd, pid_t parent)
+                          bool has_plugins, int listen_fd, int log_fd, pid_t parent)
 {
-    char state_dir[128], pid[16];
+    char state_dir[128], plugin_dir[128], pid[16];
     sigset_t none;
     int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 
@@ -91,12 +92,24 @@ static void become_daemon(const struct dwb_private_daemon *daemon, const char *p
         fcntl(listen_fd, F_SETFD, 0);
     else
         dup2(listen_fd, LISTEN_FD);
-    execl(program, program, "--state-dir", state_dir, (char *)NULL);
+    snprintf(plugin_dir, sizeof(plugin_dir), "%s/" PLUGINS, daemon->directory);
+    execl(program, program, "--state-dir", state_dir, "--plugin-dir",
+          has_plugins ? plugin_dir : "none", (char *)NULL);
     dprintf(STDERR_FILENO, "%s: %s\n", program, strerror(errno));
     _exit(127);
 }
 
-int dwb_private_daemon_start(struct dwb_private_daemon *ret_daemon)
+static int copy_plugins(const struct dwb_private_daemon *daemon,
+                        const struct dwb_plugin_files *plugins)
+{
+    char directory[128];
+
+    snprintf(directory, sizeof(directory), "%s/" PLUGINS, daemon->directory);
+    return plugins ? dwb_plugin_files_copy(plugins, directory) : 0;
+}
+
+int dwb_private_daemon_start(const struct dwb_plugin_files *plugins,
+                             struct dwb_private_daemon *ret_daemon)
 {
     struct dwb_private_daemon daemon = {0};
     dwb_cleanup_close int listen_fd = -1, log_fd = -1;
@@ -111,6 +124,8 @@ int dwb_private_daemon_start(struct dwb_private_daemon *ret_daemon)
     r = make_directory(&daemon);
     if (r == 0)
         r = listen_on(daemon.socket_path, &listen_fd);
+    if (r == 0)
+        r = copy_plugins(&daemon, plugins);
     if (r == 0) {
         log_fd = open(daemon.log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
         r = log_fd < 0 ? -errno : 0;
@@ -118,7 +133,7 @@ int dwb_private_daemon_start(struct dwb_private_daemon *ret_daemon)
     if (r == 0) {
         daemon.pid = fork();
         if (daemon.pid == 0)
-            become_daemon(&daemon, program, listen_fd, log_fd, parent);
+            become_daemon(&daemon, program, plugins != NULL, listen_fd, log_fd, parent);
         r = daemon.pid < 0 ? -errno : 0;
     }
     if (r < 0) {

@@ -7,6 +7,8 @@
  * takes part in no job control of the terminal, and its log stays in the directory until the end.
  */
 
+#include "client/plugins.h"
+
 #include <sys/types.h>
 
 struct dwb_private_daemon {
@@ -16,8 +18,10 @@ struct dwb_private_daemon {
     char log_path[128];
 };
 
-/* Both outcomes are told on stderr; an exit code, see client/cli.h. */
-int dwb_private_daemon_start(struct dwb_private_daemon *ret_daemon);
+/* Copies of the plugins are its plugin_dir; NULL: it takes none. Both outcomes are told on stderr; an exit
+ * code, see client/cli.h. */
+int dwb_private_daemon_start(const struct dwb_plugin_files *plugins,
+                             struct dwb_private_daemon *ret_daemon);
 
 /* When the daemon is gone already, its last words on stderr. */
 void dwb_private_daemon_explain(struct dwb_private_daemon *daemon);

@@ -41,6 +41,8 @@ static int run(const struct dwb_cli *cli)
     const char *id;
     int r = dwb_input_spec(cli, &spec);
 
+    if (r == DWB_EXIT_OK)
+        r = dwb_input_plugins(cli, spec);
     if (r == DWB_EXIT_OK && cli->format == DWB_FORMAT_CSV && !cli->wait) {
         dwb_say("--format csv needs --wait: there is no report yet");
         r = DWB_EXIT_USAGE;
@@ -79,7 +81,7 @@ const struct dwb_verb dwb_verb_submit = {
         "Hands a layer or suite to the daemon and prints the job's id once the job is durable.\n"
         "With --wait it follows the job and prints the report instead. FILE is a layer or suite\n"
         "document (YAML or JSON), - standard input, SUITE the name of a shipped suite.",
-    .options = DWB_OPTION_SOCKET | DWB_OPTION_LAYER | DWB_OPTION_JOB | DWB_OPTION_FORMAT |
+    .options = DWB_OPTION_PLUGIN | DWB_OPTION_SOCKET | DWB_OPTION_LAYER | DWB_OPTION_JOB | DWB_OPTION_FORMAT |
                DWB_OPTION_OUTPUT | DWB_OPTION_TIMEOUT | DWB_OPTION_QUIET | DWB_OPTION_WAIT |
                DWB_OPTION_KEY,
     .max_arguments = 1,

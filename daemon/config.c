@@ -35,6 +35,7 @@ static const struct key keys[] = {
     {"socket_mode", MODE, FIELD(socket_mode), "0660", 0, 0777},
     {"state_dir", PATH, FIELD(state_dir), "auto", 0, 0},
     {"worker", PATH, FIELD(worker), "auto", 0, 0},
+    {"plugin_dir", PATH, FIELD(plugin_dir), "none", 0, 0},
     {"measure_cpu", CPU, FIELD(measure_cpu), "auto", 0, 4095},
     {"loop", LOOP, FIELD(loop), "auto", 0, 0},
     {"log_level", LOG_LEVEL, FIELD(log_level), "info", 0, 0},
@@ -180,16 +181,18 @@ static int set_word(const struct key *key, const char *text, const struct place 
 
 static int set_text(const struct key *key, const char *text, const struct place *place, char *field)
 {
-    if (strcmp(text, "auto") == 0) {
+    char message[64];
+
+    if (strcmp(text, key->initial) == 0) { /* "auto", or "none" */
         field[0] = '\0';
         return 0;
     }
     if (key->type == PATH && text[0] != '/') {
-        finding(place, "must be an absolute path, or auto");
+        snprintf(message, sizeof(message), "must be an absolute path, or %s", key->initial);
+        finding(place, message);
         return -EINVAL;
     }
     if (text[0] == '\0' || strlen(text) >= key->size) {
-        char message[64];
         snprintf(message, sizeof(message), "must have 1 to %zu bytes", key->size - 1);
         finding(place, message);
         return -EINVAL;

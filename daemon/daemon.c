@@ -262,6 +262,7 @@ static int start_jobs(struct daemon *daemon)
                 .persist = daemon->persist,
                 .metrics = daemon->metrics,
                 .worker = daemon->places.worker,
+                .plugin_dir = config->plugin_dir,
                 .measure_cpu = daemon->api.measure_cpu,
                 .affinity = daemon->allowed,
                 .memory_bytes_max = daemon->api.memory_bytes_max,
