@@ -14,8 +14,8 @@
 #include "measure/request.h"
 #include "measure/sampler.h"
 
-#define DWB_BENCH_SUBJECTS_MAX 40
-#define DWB_BENCH_ERROR_MAX    256
+#define DWB_BENCH_SUBJECTS_MAX  40
+#define DWB_BENCH_ERROR_MAX     256
 #define DWB_BENCH_OMISSIONS_MAX (4 * DWB_PLUGINS_MAX)
 
 enum { /* buffers */
@@ -100,10 +100,10 @@ static inline void dwb_bench_freep(struct dwb_bench **bench)
 }
 
 /*
- * Of bench_peers.c. Takes our forms over into *ret_forms and puts the calls of `backend` in place of
- * our kernels, held to `isa`: the same operands in the same buffers. A stage that the backend makes
- * no claim to (-ENOSYS) becomes absent, with an omission. 0, or what its prepare() says otherwise.
- * Whoever owns *ret_forms ends them with dwb_bench_release.
+ * Of bench_peers.c. Takes our forms over into *ret_forms and puts the calls of `backend` in place
+ * of our kernels, held to `isa`: the same operands in the same buffers. A stage that the backend
+ * makes no claim to (-ENOSYS) becomes absent, with an omission. 0, or what its prepare() says
+ * otherwise. Whoever owns *ret_forms ends them with dwb_bench_release.
  */
 int dwb_bench_prepare(struct dwb_bench *bench, const struct dwb_backend *backend, enum dwb_isa isa,
                       struct dwb_bench_forms *ret_forms, char error[DWB_BENCH_ERROR_MAX]);
@@ -124,7 +124,8 @@ int dwb_bench_prepare_peers(struct dwb_bench *bench, const struct dwb_request *r
 void dwb_bench_verify(struct dwb_bench *bench);
 
 /* The same comparison for what the last timed calls left behind; runs nothing, and compares nothing
- * when outputs were wrong before. */
+ * when outputs were wrong before. With several backends the pointwise outputs are held to both
+ * convolutions from the input on, for one's intermediate may lie beside another's output. */
 void dwb_bench_verify_last(struct dwb_bench *bench);
 
 /* The same of one operation. */

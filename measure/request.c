@@ -66,7 +66,8 @@ static int set_geometry(struct dwb_request *request, const char *text)
     return r;
 }
 
-static const char plugin_form[] = "one or two names such as mine.so, separated by a comma, are needed";
+static const char plugin_form[] =
+    "one or two names such as mine.so, separated by a comma, are needed";
 
 static int set_plugin_dir(struct dwb_request *request, const char *text)
 {

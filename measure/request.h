@@ -29,8 +29,8 @@ struct dwb_request {
     uint32_t backends; /* mask of DWB_BACKEND_* */
     struct dwb_plugin_names plugins;
     char plugin_dir[PATH_MAX]; /* where those are; never from a job */
-    uint32_t cpu;      /* DWB_REQUEST_CPU_ANY = the last one this process may use */
-    bool simulate;     /* count one call of each operation under Valgrind, after measuring */
+    uint32_t cpu;              /* DWB_REQUEST_CPU_ANY = the last one this process may use */
+    bool simulate; /* count one call of each operation under Valgrind, after measuring */
     char geometry[DWB_GEOMETRY_TEXT_MAX]; /* of that CPU; "" = this machine's caches */
     bool without_probes; /* of memory: nothing is timed, and they take time to set up */
 };
