@@ -63,8 +63,7 @@ static const struct {
     JOB_KEYS(JOB_OPTION){DWB_OPTION_PLUGIN, VALUE_PLUGIN, "plugin", "FILE",
                          "race kernels of your own: run takes a shared object, submit the name of "
                          "one that the daemon has; twice for two"},
-    {DWB_OPTION_WAIT, VALUE_WAIT, "wait", NULL,
-                         "follow the job and print its report"},
+    {DWB_OPTION_WAIT, VALUE_WAIT, "wait", NULL, "follow the job and print its report"},
     {DWB_OPTION_KEY, VALUE_KEY, "idempotency-key", "KEY",
      "submitting twice with one key gives one job (default: a new random key)"},
     {DWB_OPTION_TIMEOUT, VALUE_TIMEOUT, "timeout", "DURATION", "give up after this long: exit 124"},

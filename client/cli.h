@@ -49,7 +49,7 @@ struct dwb_cli {        /* strings borrowed from argv */
     const char *socket; /* NULL = the default */
     const char *layer;
     const char
-        *job_keys[DWB_CLI_N_JOB_KEYS]; /* in the order of dwb_cli_job_keys; NULL = not given */
+        *job_keys[DWB_CLI_N_JOB_KEYS];    /* in the order of dwb_cli_job_keys; NULL = not given */
     const char *plugins[DWB_PLUGINS_MAX]; /* paths (run) or names (submit), as given */
     size_t n_plugins;
     enum dwb_format format;

@@ -18,10 +18,10 @@ struct dwb_plugin_files {
 };
 
 /*
- * Adds the shared object at `path`; `ret_name` (or NULL) is the name that a job gives it: the file's
- * own, or one with a number where that is taken. The same path twice is one plugin. DWB_EXIT_OK, or
- * DWB_EXIT_USAGE with the reason said: no such file, not a shared object for this machine, a name
- * that cannot be one, too many.
+ * Adds the shared object at `path`; `ret_name` (or NULL) is the name that a job gives it: the
+ * file's own, or one with a number where that is taken. The same path twice is one plugin.
+ * DWB_EXIT_OK, or DWB_EXIT_USAGE with the reason said: no such file, not a shared object for this
+ * machine, a name that cannot be one, too many.
  */
 int dwb_plugin_files_add(struct dwb_plugin_files *files, const char *path, const char **ret_name);
 

@@ -18,8 +18,8 @@ struct dwb_private_daemon {
     char log_path[128];
 };
 
-/* Copies of the plugins are its plugin_dir; NULL: it takes none. Both outcomes are told on stderr; an exit
- * code, see client/cli.h. */
+/* Copies of the plugins are its plugin_dir; NULL: it takes none. Both outcomes are told on stderr;
+ * an exit code, see client/cli.h. */
 int dwb_private_daemon_start(const struct dwb_plugin_files *plugins,
                              struct dwb_private_daemon *ret_daemon);
 

@@ -260,8 +260,8 @@ static bool is_partial(const struct dwb_report_row *row)
         has = has || isfinite(row->operations[k].floor_ns);
         lacks = lacks || !row->operations[k].kernel;
     }
-    return lacks && has && row->backend && strncmp(row->backend, DWB_PLUGIN_PREFIX,
-                                                   strlen(DWB_PLUGIN_PREFIX)) == 0;
+    return lacks && has && row->backend &&
+           strncmp(row->backend, DWB_PLUGIN_PREFIX, strlen(DWB_PLUGIN_PREFIX)) == 0;
 }
 
 int dwb_report_exit(const struct dwb_report *report)

@@ -81,9 +81,9 @@ const struct dwb_verb dwb_verb_submit = {
         "Hands a layer or suite to the daemon and prints the job's id once the job is durable.\n"
         "With --wait it follows the job and prints the report instead. FILE is a layer or suite\n"
         "document (YAML or JSON), - standard input, SUITE the name of a shipped suite.",
-    .options = DWB_OPTION_PLUGIN | DWB_OPTION_SOCKET | DWB_OPTION_LAYER | DWB_OPTION_JOB | DWB_OPTION_FORMAT |
-               DWB_OPTION_OUTPUT | DWB_OPTION_TIMEOUT | DWB_OPTION_QUIET | DWB_OPTION_WAIT |
-               DWB_OPTION_KEY,
+    .options = DWB_OPTION_PLUGIN | DWB_OPTION_SOCKET | DWB_OPTION_LAYER | DWB_OPTION_JOB |
+               DWB_OPTION_FORMAT | DWB_OPTION_OUTPUT | DWB_OPTION_TIMEOUT | DWB_OPTION_QUIET |
+               DWB_OPTION_WAIT | DWB_OPTION_KEY,
     .max_arguments = 1,
     .run = run,
 };

@@ -134,9 +134,8 @@ static json_t *omissions_to_json(const struct dwb_record *record)
 
     for (size_t i = 0; array && i < record->n_omissions; i++) {
         const struct dwb_omission *o = &record->omissions[i];
-        json_t *item =
-            json_pack("{s:s, s:s, s:s}", "operation", dwb_operation_name(o->operation), "backend",
-                      o->backend, "reason", o->reason);
+        json_t *item = json_pack("{s:s, s:s, s:s}", "operation", dwb_operation_name(o->operation),
+                                 "backend", o->backend, "reason", o->reason);
         if (json_array_append_new(array, item) < 0) {
             json_decref(array);
             return NULL;

@@ -65,16 +65,16 @@ struct dwb_subject {
     enum dwb_operation operation;
     char backend[DWB_BACKEND_NAME_MAX]; /* "native", "onednn", "plugin:mine", ...; "" for canary
                                          * and probes */
-    char isa[16];           /* "avx2", ...; of the kernel that runs */
-    char kernel[128];       /* registry name(s), "a + b" for a composite */
-    char algorithm[48];     /* "direct", "gemm", ... */
-    char level[8];          /* probes of memory: "L1", "L2", "L3", "DRAM"; else "" */
-    uint64_t macs_nominal;  /* a call; 0 for memory probes */
-    uint64_t macs_executed; /* a call */
-    uint64_t bytes;         /* a call, memory probes: bytes read plus written; else 0 */
-    uint32_t verified;      /* output positions compared with the oracle; 0 = not an operation */
-    uint32_t mismatched;    /* of those, past the tolerance */
-    double worst_error;     /* largest |error| / tolerance seen */
+    char isa[16];                       /* "avx2", ...; of the kernel that runs */
+    char kernel[128];                   /* registry name(s), "a + b" for a composite */
+    char algorithm[48];                 /* "direct", "gemm", ... */
+    char level[8];                      /* probes of memory: "L1", "L2", "L3", "DRAM"; else "" */
+    uint64_t macs_nominal;              /* a call; 0 for memory probes */
+    uint64_t macs_executed;             /* a call */
+    uint64_t bytes;                     /* a call, memory probes: bytes read plus written; else 0 */
+    uint32_t verified;   /* output positions compared with the oracle; 0 = not an operation */
+    uint32_t mismatched; /* of those, past the tolerance */
+    double worst_error;  /* largest |error| / tolerance seen */
 };
 
 /* An operation that a backend was asked for and does not have, for this layer or at all. */
@@ -136,8 +136,8 @@ struct dwb_record {
     size_t n_counters;
     struct dwb_reading *readings;
     size_t n_readings;
-    json_t *environment;               /* object; unreadable members are null */
-    struct dwb_omission *omissions;    /* only plugins have any */
+    json_t *environment;            /* object; unreadable members are null */
+    struct dwb_omission *omissions; /* only plugins have any */
     size_t n_omissions;
     struct dwb_simulation *simulation; /* NULL = was not asked for in this replicate */
 };

@@ -43,7 +43,7 @@ struct dwb_options {
     uint64_t seed;             /* seed: 1   inputs, order of blocks and replicates */
     uint32_t backends;         /* backends: native,onednn,xnnpack   or a list; in the same blocks */
     struct dwb_plugin_names plugins; /* plugin: mine.so   kernels of the user's own, or a list */
-    bool simulate;             /* simulate: true   count one call under Valgrind as well */
+    bool simulate;                   /* simulate: true   count one call under Valgrind as well */
     char geometry[DWB_GEOMETRY_TEXT_MAX]; /* geometry: I1/D1/LL   of that; "" = this machine's */
 };
 

@@ -197,11 +197,13 @@ static void append_plugins(const char *directory, char *text, size_t size)
 
     if (dwb_plugins_list(directory, reason, &list) < 0)
         return;
-    n += (size_t)snprintf(text + n, size - n, json_array_size(list) ? "; there are: " : "; it is "
-                                                                                        "empty");
-    json_array_foreach(list, i, plugin) if (n < size) n += (size_t)snprintf(
-        text + n, size - n, "%s%s", i ? ", " : "",
-        json_string_value(json_object_get(plugin, "name")));
+    n += (size_t)snprintf(text + n, size - n,
+                          json_array_size(list) ? "; there are: "
+                                                : "; it is "
+                                                  "empty");
+    json_array_foreach(list, i, plugin) if (n < size) n +=
+        (size_t)snprintf(text + n, size - n, "%s%s", i ? ", " : "",
+                         json_string_value(json_object_get(plugin, "name")));
     json_decref(list);
 }
 

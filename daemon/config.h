@@ -24,9 +24,9 @@ struct dwb_config {
     char state_dir[PATH_MAX]; /* "" = $STATE_DIRECTORY, $XDG_STATE_HOME/dwbench, /var/lib/dwbench */
     char worker[PATH_MAX];    /* "" = by the rules of common/paths.h */
     char plugin_dir[PATH_MAX]; /* "" = plugins are refused */
-    uint64_t measure_cpu;     /* or DWB_CONFIG_CPU_AUTO: the highest allowed one */
-    uint64_t loop;            /* enum dwb_loop_backend */
-    uint64_t log_level;       /* enum dwb_log_level */
+    uint64_t measure_cpu;      /* or DWB_CONFIG_CPU_AUTO: the highest allowed one */
+    uint64_t loop;             /* enum dwb_loop_backend */
+    uint64_t log_level;        /* enum dwb_log_level */
     uint64_t drain_timeout_ns;
     uid_t admins[DWB_CONFIG_ADMINS_MAX]; /* may cancel anybody's job, as root may */
     size_t n_admins;

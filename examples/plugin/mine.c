@@ -5,8 +5,8 @@
  *   cc -O3 -march=native -fPIC -shared -I PREFIX/include mine.c -o mine.so
  *   dwbenchctl run --plugin ./mine.so --layer Dk=3,Dx=56,M=128,N=128
  *
- * Both keep a block of output channels in local arrays, which the compiler turns into registers: the
- * sums never wait for memory, and each weight that is loaded serves all pixels of the block.
+ * Both keep a block of output channels in local arrays, which the compiler turns into registers:
+ * the sums never wait for memory, and each weight that is loaded serves all pixels of the block.
  */
 
 #include <dwbench/kernel.h>
@@ -30,7 +30,8 @@ static inline void depthwise_block(const struct dwbench_conv *c, const float *in
         if (y0 + ky < 0 || y0 + ky >= size)
             continue;
         for (uint32_t kx = 0; kx < c->kernel_size; kx++) {
-            const float *pixel = input + ((size_t)(y0 + ky) * c->input_size + (size_t)(x0 + kx)) * m;
+            const float *pixel =
+                input + ((size_t)(y0 + ky) * c->input_size + (size_t)(x0 + kx)) * m;
             const float *tap = weights + (ky * c->kernel_size + kx) * m;
 
             if (x0 + kx < 0 || x0 + kx >= size)
@@ -75,7 +76,8 @@ static size_t pointwise_packed_bytes(const struct dwbench_conv *c)
     return blocks_of(c) * c->in_channels * CHANNELS * sizeof(float);
 }
 
-/* [block][m][CHANNELS]: what the inner loop reads lies in a row, with zeros past the last channel. */
+/* [block][m][CHANNELS]: what the inner loop reads lies in a row, with zeros past the last channel.
+ */
 static void pointwise_pack(const struct dwbench_conv *c, const float *weights, void *packed)
 {
     float *to = packed;
@@ -110,8 +112,7 @@ static void pointwise_run(const struct dwbench_args *args)
     const size_t n_pixels = (size_t)c->output_size * c->output_size;
 
     for (size_t block = 0; block < blocks_of(c); block++) {
-        const float *packed =
-            (const float *)args->packed + block * c->in_channels * CHANNELS;
+        const float *packed = (const float *)args->packed + block * c->in_channels * CHANNELS;
         float *output = args->output + block * CHANNELS;
         uint32_t left = c->out_channels - (uint32_t)block * CHANNELS;
         uint32_t n = left < CHANNELS ? left : CHANNELS;

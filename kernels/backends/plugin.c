@@ -44,7 +44,7 @@ struct area { /* packed weights or scratch: whole pages, an inaccessible one beh
     size_t bytes, mapped;
 };
 
-struct conv { /* one convolution on one kernel */
+struct conv {                       /* one convolution on one kernel */
     struct dwb_backend_ready ready; /* first: released through its address */
     struct dwbench_args args;
     void (*run)(const struct dwbench_args *args);
@@ -128,8 +128,8 @@ static int check_kernel(const struct plugin *plugin, uint32_t i, char *error)
         return refuse(plugin, error, -ELIBBAD,
                       "has a name for kernel %u that is not 1 to %zu printable characters", i,
                       KERNEL_NAME_MAX - 1);
-    if (!kernel->isa || (kernel->isa[0] && (dwb_isa_from_name(kernel->isa, &isa) < 0 ||
-                                            isa == DWB_ISA_AUTO)))
+    if (!kernel->isa ||
+        (kernel->isa[0] && (dwb_isa_from_name(kernel->isa, &isa) < 0 || isa == DWB_ISA_AUTO)))
         return refuse(plugin, error, -ELIBBAD,
                       "has an isa for its kernel %s that is none of \"\", portable, avx2, avx512, "
                       "neon",

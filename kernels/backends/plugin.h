@@ -15,9 +15,9 @@
 /*
  * The plugin `name` ("mine.so") of `directory` as a backend "plugin:mine". Its prepare() returns
  * -ENOSYS for what the plugin has no kernel for: the operation, the layer, the ISA that was asked
- * for, or this CPU. 0; what dwb_plugin_check returns; -ELIBBAD (it cannot be loaded, or what it says
- * of itself is not in order), -ENOMEM; with one sentence in error. It stays loaded, and the backend
- * valid, until the process ends.
+ * for, or this CPU. 0; what dwb_plugin_check returns; -ELIBBAD (it cannot be loaded, or what it
+ * says of itself is not in order), -ENOMEM; with one sentence in error. It stays loaded, and the
+ * backend valid, until the process ends.
  */
 int dwb_plugin_load(const char *directory, const char *name, char error[DWB_BACKEND_ERROR_MAX],
                     const struct dwb_backend **ret_backend);
