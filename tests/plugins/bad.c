@@ -66,8 +66,8 @@ static float sum_of(const struct dwbench_args *args, uint32_t y, uint32_t x, uin
 
             if (y0 + ky < 0 || y0 + ky >= c->input_size || x0 + kx < 0 || x0 + kx >= c->input_size)
                 continue;
-            pixel = args->input + ((size_t)(y0 + ky) * c->input_size + (size_t)(x0 + kx)) *
-                                      c->in_channels;
+            pixel = args->input +
+                    ((size_t)(y0 + ky) * c->input_size + (size_t)(x0 + kx)) * c->in_channels;
             if (c->op == DWBENCH_DEPTHWISE)
                 sum += pixel[n] * weights[tap * c->in_channels + n];
             for (uint32_t m = 0; c->op != DWBENCH_DEPTHWISE && m < c->in_channels; m++)
@@ -84,8 +84,9 @@ static void compute(const struct dwbench_args *args)
     for (size_t i = 0; i < n_outputs; i++) {
         const size_t pixel = i / c->out_channels;
 
-        args->output[i] = sum_of(args, (uint32_t)(pixel / c->output_size),
-                                 (uint32_t)(pixel % c->output_size), (uint32_t)(i % c->out_channels));
+        args->output[i] =
+            sum_of(args, (uint32_t)(pixel / c->output_size), (uint32_t)(pixel % c->output_size),
+                   (uint32_t)(i % c->out_channels));
     }
     if (IS(WRONG))
         args->output[0] += 1;
@@ -153,15 +154,13 @@ static size_t scratch_bytes(const struct dwbench_conv *c)
 
 #define KERNEL(op_, name_)                                                                         \
     {                                                                                              \
-        .size = sizeof(struct dwbench_kernel) - IS(SMALL_KERNEL),                                  \
-        .op = IS(BAD_OP) ? 3 : (op_),                                                              \
-        .name = IS(BAD_NAME) ? "\033[31m" : IS(TWICE) ? "same" : (name_),                          \
-        .isa = IS(BAD_ISA) ? "mmx" : "portable",                                                   \
-        .supports = supports,                                                                      \
-        .packed_bytes = IS(HALF_PACK) ? NULL : weights_bytes,                                      \
-        .pack = pack,                                                                              \
-        .scratch_bytes = scratch_bytes,                                                            \
-        .run = IS(NO_RUN) ? NULL : run,                                                            \
+        .size = sizeof(struct dwbench_kernel) - IS(SMALL_KERNEL), .op = IS(BAD_OP) ? 3 : (op_),    \
+        .name = IS(BAD_NAME) ? "\033[31m"                                                          \
+                : IS(TWICE)  ? "same"                                                              \
+                             : (name_),                                                             \
+        .isa = IS(BAD_ISA) ? "mmx" : "portable", .supports = supports,                             \
+        .packed_bytes = IS(HALF_PACK) ? NULL : weights_bytes, .pack = pack,                        \
+        .scratch_bytes = scratch_bytes, .run = IS(NO_RUN) ? NULL : run,                            \
     }
 
 static const struct dwbench_kernel standard = KERNEL(DWBENCH_STANDARD, "slow_standard");
@@ -169,7 +168,9 @@ static const struct dwbench_kernel depthwise = KERNEL(DWBENCH_DEPTHWISE, "slow_d
 static const struct dwbench_kernel pointwise = KERNEL(DWBENCH_POINTWISE, "slow_pointwise");
 
 static const struct dwbench_kernel *const kernels[] = {
-    IS(ONLY_DEPTHWISE) ? &depthwise : IS(ONLY_POINTWISE) ? &pointwise : &standard,
+    IS(ONLY_DEPTHWISE)   ? &depthwise
+    : IS(ONLY_POINTWISE) ? &pointwise
+                         : &standard,
     IS(NULL_KERNEL) ? NULL : &depthwise,
     IS(TWICE) ? &standard : &pointwise,
 };
