@@ -69,11 +69,10 @@ static int set_geometry(struct dwb_request *request, const char *text)
 static const char plugin_form[] =
     "one or two names such as mine.so, separated by a comma, are needed";
 
+/* Absolute, for a simulated call runs in another directory. */
 static int set_plugin_dir(struct dwb_request *request, const char *text)
 {
-    int n = snprintf(request->plugin_dir, sizeof request->plugin_dir, "%s", text);
-
-    return n > 0 && (size_t)n < sizeof request->plugin_dir ? 0 : -EINVAL;
+    return realpath(text, request->plugin_dir) ? 0 : -EINVAL;
 }
 
 static int take_member(struct dwb_request *request, const char *key, json_t *value,
@@ -111,7 +110,7 @@ static int take_member(struct dwb_request *request, const char *key, json_t *val
     if (strcmp(key, "plugin_dir") == 0)
         return text && set_plugin_dir(request, text) == 0
                    ? 0
-                   : refuse(diags, key, value, "a directory is needed");
+                   : refuse(diags, key, value, "a directory that is there is needed");
     if (strcmp(key, "simulate") == 0) {
         request->simulate = json_is_true(value);
         return json_is_boolean(value) ? 0 : refuse(diags, key, value, "true or false is needed");
@@ -267,7 +266,7 @@ int dwb_request_set(struct dwb_request *request, const char *flag, const char *v
     } else if (strcmp(flag, "plugin-dir") == 0) {
         r = set_plugin_dir(request, value);
         if (r < 0)
-            dwb_diags_add(diags, 0, 0, flag, value, "a directory is needed");
+            dwb_diags_add(diags, 0, 0, flag, value, "a directory that is there is needed");
     } else if (strcmp(flag, "simulate") == 0) {
         request->simulate = true;
     } else if (strcmp(flag, "geometry") == 0) {

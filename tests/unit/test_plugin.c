@@ -102,8 +102,8 @@ static void expect_check(const char *name, int r, const char *text)
 
 START_TEST(test_files)
 {
-    static const unsigned char other_machine[64] = {0x7f, 'E', 'L', 'F', 2, 1, 1, [16] = 3,
-                                                    [18] = 0xf3, [19] = 0};
+    static const unsigned char other_machine[64] = {0x7f, 'E', 'L',      'F',         2,
+                                                    1,    1,   [16] = 3, [18] = 0xf3, [19] = 0};
     char path[256];
     json_t *list;
 

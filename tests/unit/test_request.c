@@ -25,7 +25,7 @@ START_TEST(test_full)
 
     ck_assert_int_eq(parse("{" LAYER ",\"isa\":\"avx2\",\"cache\":\"cold\",\"slice_ns\":5000000,"
                            "\"seed\":\"18446744073709551615\",\"replicate\":7,\"cpu\":1,"
-                           "\"simulate\":true,\"plugin\":\"a.so,b.so\",\"plugin_dir\":\"/p\","
+                           "\"simulate\":true,\"plugin\":\"a.so,b.so\",\"plugin_dir\":\"/tmp\","
                            "\"geometry\":\"32768,8,64/49152,12,64/33554432,16,64\"}",
                            diags, &request),
                      0);
@@ -41,7 +41,7 @@ START_TEST(test_full)
     ck_assert(request.simulate);
     ck_assert_uint_eq(request.plugins.n, 2);
     ck_assert_str_eq(request.plugins.items[1], "b.so");
-    ck_assert_str_eq(request.plugin_dir, "/p");
+    ck_assert_str_eq(request.plugin_dir, "/tmp");
     ck_assert_str_eq(request.geometry, "32768,8,64/49152,12,64/33554432,16,64");
 }
 END_TEST
@@ -89,8 +89,8 @@ static const struct {
     {"{" LAYER ",\"geometry\":null}", "geometry"},
     {"{" LAYER ",\"geometry\":\"32768,8,64\"}", "geometry"},
     {"{" LAYER ",\"plugin\":\"a.so\"}", "plugin"}, /* and where is it? */
-    {"{" LAYER ",\"plugin\":\"../a.so\",\"plugin_dir\":\"/p\"}", "plugin"},
-    {"{" LAYER ",\"plugin\":7,\"plugin_dir\":\"/p\"}", "plugin"},
+    {"{" LAYER ",\"plugin\":\"../a.so\",\"plugin_dir\":\"/tmp\"}", "plugin"},
+    {"{" LAYER ",\"plugin\":7,\"plugin_dir\":\"/tmp\"}", "plugin"},
     {"{" LAYER ",\"plugin_dir\":\"\"}", "plugin_dir"},
     {"{" LAYER "," LAYER "}", ""},
     {"{" LAYER "} trailing", ""},
