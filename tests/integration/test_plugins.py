@@ -188,6 +188,19 @@ class Races(Case):
                     self.assertRegex(figures["reason"], r"^the plugin has no \w+ kernel$")
             self.assertRegex(entry["ratio"]["time"]["reason"], "the plugin has no standard kernel")
 
+    def test_metrics_stay_those_of_dwbench(self):
+        put(EXAMPLE, self.plugins)
+        shipped = {"name": "dws3", "Dk": 3, "Dx": 56, "M": 128, "N": 128}  # of the suite `example'
+        with self.daemon() as daemon:
+            job = daemon.submit({**shipped, "replicates": 2, "budget": "1s", "plugin": "mine.so"})
+            self.assertEqual(daemon.wait_state(job, "done", "failed", timeout=120)["state"], "done")
+            native = daemon.get(f"/v1/jobs/{job}/result").json["results"][0]["ratio"]["time"]["floor"]
+            if native is None:
+                self.skipTest("every sample was dropped")
+            [shown] = [value for name, value in daemon.metrics().items()
+                       if name.startswith("dwbench_layer_ratio_measured{")]
+            self.assertAlmostEqual(shown, native, places=4)
+
     def test_a_layer_that_the_plugin_does_not_take(self):
         self.put("picky")
         suite = {"name": "s", "replicates": 1, "budget": "100ms", "plugin": "picky.so",
