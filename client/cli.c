@@ -54,6 +54,7 @@ enum { /* getopt values past the letters */
        VALUE_LIMIT,
        VALUE_BASELINE,
        VALUE_FORCE,
+       VALUE_PLUGIN,
        VALUE_NO_CONFIRM,
        VALUE_JOB_KEY,                                       /* + index */
        VALUE_SIDE_KEY = VALUE_JOB_KEY + DWB_CLI_N_JOB_KEYS, /* + index */
@@ -76,8 +77,10 @@ static const struct {
                            "raise an alarm at once, without a second run"},
 #define JOB_OPTION(name_, argument_, help_)                                                        \
     {DWB_OPTION_JOB, VALUE_JOB_KEY, name_, argument_, help_},
-    JOB_KEYS(JOB_OPTION){DWB_OPTION_WAIT, VALUE_WAIT, "wait", NULL,
-                         "follow the job and print its report"},
+    JOB_KEYS(JOB_OPTION){DWB_OPTION_PLUGIN, VALUE_PLUGIN, "plugin", "FILE",
+                         "race kernels of your own: run takes a shared object, submit the name of "
+                         "one that the daemon has; twice for two"},
+    {DWB_OPTION_WAIT, VALUE_WAIT, "wait", NULL, "follow the job and print its report"},
     {DWB_OPTION_KEY, VALUE_KEY, "idempotency-key", "KEY",
      "submitting twice with one key gives one job (default: a new random key)"},
     {DWB_OPTION_TIMEOUT, VALUE_TIMEOUT, "timeout", "DURATION", "give up after this long: exit 124"},
@@ -276,6 +279,17 @@ static int parse_state(const char *text, struct dwb_cli *cli)
     return DWB_EXIT_USAGE;
 }
 
+static int add_plugin(const char *text, struct dwb_cli *cli)
+{
+    if (cli->n_plugins == DWB_PLUGINS_MAX) {
+        dwb_say("--plugin: value `%s': at most %d plugins can be raced at once", text,
+                DWB_PLUGINS_MAX);
+        return DWB_EXIT_USAGE;
+    }
+    cli->plugins[cli->n_plugins++] = text;
+    return DWB_EXIT_OK;
+}
+
 static int take_option(const struct dwb_verb *verb, int value, const char *text,
                        struct dwb_cli *cli)
 {
@@ -314,6 +328,8 @@ static int take_option(const struct dwb_verb *verb, int value, const char *text,
     case VALUE_NO_CONFIRM:
         cli->without_confirmation = true;
         return DWB_EXIT_OK;
+    case VALUE_PLUGIN:
+        return add_plugin(text, cli);
     default:
         if (value >= VALUE_SIDE_KEY) {
             cli->side_keys[value - VALUE_SIDE_KEY] = text;

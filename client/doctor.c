@@ -114,6 +114,34 @@ static void examine_backends(const json_t *machine, struct dwb_findings *finding
     }
 }
 
+static void examine_plugins(const json_t *info, struct dwb_findings *findings)
+{
+    const json_t *plugins = json_object_get(info, "plugins"), *file;
+    const char *reason = text_of(plugins, "reason");
+    size_t i;
+
+    if (!plugins)
+        return; /* an older daemon */
+    if (!json_is_true(json_object_get(plugins, "enabled")))
+        dwb_findings_add(findings, DWB_FINDING_OK, "plugins", NULL,
+                         "dwbenchctl run --plugin FILE takes yours; this daemon takes none: %s",
+                         reason ? reason : "not known why");
+    else if (reason && reason[0])
+        dwb_findings_add(findings, DWB_FINDING_NOTE, "plugins", NULL, "%s", reason);
+    else if (json_array_size(json_object_get(plugins, "files")) == 0)
+        dwb_findings_add(findings, DWB_FINDING_OK, "plugins", NULL, "taken; there is none");
+    json_array_foreach(json_object_get(plugins, "files"), i, file)
+    {
+        const char *name = text_of(file, "name"), *why = text_of(file, "reason");
+
+        if (json_is_true(json_object_get(file, "available")))
+            dwb_findings_add(findings, DWB_FINDING_OK, "plugin", NULL, "%s", name ? name : "?");
+        else
+            dwb_findings_add(findings, DWB_FINDING_NOTE, "plugin", NULL, "%s: %s",
+                             name ? name : "?", why ? why : "not available");
+    }
+}
+
 /* What would make it count, by what came of the attempt; docs/counters.md has more words. */
 static const char *remedy_of(const char *outcome_name)
 {
@@ -307,6 +335,7 @@ void dwb_doctor_examine(const json_t *info, struct dwb_findings *findings)
     }
     examine_cpu(machine, findings);
     examine_backends(machine, findings);
+    examine_plugins(info, findings);
     examine_counters(info, findings);
     examine_perf(environment, json_object_get(info, "counters"), findings);
     examine_simulation(machine, findings);

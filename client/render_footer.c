@@ -71,7 +71,10 @@ static void footer_counters(const struct dwb_report *report, const struct dwb_te
 
         json_object_foreach(operations, operation_name, operation)
         {
-            json_t *counters = json_object_get(operation, "counters");
+            /* What never ran had nothing to be counted. */
+            json_t *counters = json_string_value(json_object_get(operation, "kernel"))
+                                   ? json_object_get(operation, "counters")
+                                   : NULL;
 
             json_object_foreach(counters, name, counter)
             {

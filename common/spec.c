@@ -108,6 +108,15 @@ static int set_backends(struct dwb_spec *spec, const char *value, char *message)
     return 0;
 }
 
+static int set_plugin(struct dwb_spec *spec, const char *value, char *message)
+{
+    if (dwb_plugins_from_text(value, &spec->options.plugins) < 0)
+        return complain(message, "must be the file name of a plugin, such as mine.so, or two of "
+                                 "them: up to 48 letters, digits, dots, underscores or hyphens, "
+                                 "then .so; no directory");
+    return 0;
+}
+
 static int set_simulate(struct dwb_spec *spec, const char *value, char *message)
 {
     spec->options.simulate = strcmp(value, "true") == 0;
@@ -219,6 +228,7 @@ int dwb_spec_option(struct dwb_spec *spec, const char *key, const char *value,
         {"replicates", set_replicates},
         {"seed", set_seed},
         {"backends", set_backends},
+        {"plugin", set_plugin},
         {"simulate", set_simulate},
         {"geometry", set_geometry},
         {"a", set_a},
@@ -371,6 +381,36 @@ static int check_sides(const struct dwb_options *options, struct dwb_diags *diag
     return 0;
 }
 
+/* A side's plugin is one of the job's, whoever looks for those. */
+static void name_plugin(struct dwb_options *options, const struct dwb_side *side)
+{
+    struct dwb_plugin_names *plugins = &options->plugins;
+
+    for (uint32_t i = 0; i < plugins->n; i++)
+        if (strcmp(plugins->items[i], side->name) == 0)
+            return;
+    /* dwb_plugin_name_valid has said that it fits. */
+    snprintf(plugins->items[plugins->n++], sizeof plugins->items[0], "%.*s",
+             DWB_PLUGIN_FILE_MAX - 1, side->name);
+}
+
+static int name_plugins(struct dwb_options *options, struct dwb_diags *diags)
+{
+    const struct dwb_side *sides[] = {&options->a, &options->b};
+
+    if (options->has_a)
+        options->plugins.n = 0;
+    for (size_t i = 0; options->has_a && i < 2; i++) {
+        if (sides[i]->kind != DWB_SIDE_PLUGIN)
+            continue;
+        if (!dwb_plugin_name_valid(sides[i]->name))
+            return refuse_sides(diags, i ? "b" : "a",
+                                "must be the file name of a plugin, such as plugin:mine.so");
+        name_plugin(options, sides[i]);
+    }
+    return 0;
+}
+
 int dwb_spec_check(struct dwb_spec *spec, struct dwb_diags *diags)
 {
     struct dwb_options *options = &spec->options;
@@ -380,7 +420,8 @@ int dwb_spec_check(struct dwb_spec *spec, struct dwb_diags *diags)
             options->has_a ? DWB_SPEC_GATE_REPLICATES : DWB_SPEC_REPLICATES_DEFAULT;
     if (!options->precision_given)
         options->precision = options->has_a ? options->delta / 2 : DWB_SPEC_PRECISION_DEFAULT;
-    return check_sides(options, diags);
+    int r = check_sides(options, diags);
+    return r < 0 ? r : name_plugins(options, diags);
 }
 
 int dwb_spec_set(struct dwb_spec *spec, const char *key, const char *value, struct dwb_diags *diags)
@@ -448,7 +489,7 @@ json_t *dwb_spec_to_json(const struct dwb_spec *spec)
 {
     const struct dwb_options *options = &spec->options;
     json_t *object, *layers;
-    char budget[32], backends[DWB_BACKENDS_TEXT_MAX];
+    char budget[32], backends[DWB_BACKENDS_TEXT_MAX], plugins[DWB_PLUGINS_TEXT_MAX];
     int r;
 
     object =
@@ -464,6 +505,9 @@ json_t *dwb_spec_to_json(const struct dwb_spec *spec)
     dwb_backends_to_text(options->backends, backends);
     r |= json_object_set_new(object, "backends", json_string(backends));
     r |= json_object_set_new(object, "seed", json_integer((json_int_t)options->seed));
+    dwb_plugins_to_text(&options->plugins, plugins);
+    if (plugins[0])
+        r |= json_object_set_new(object, "plugin", json_string(plugins));
     if (options->simulate)
         r |= json_object_set_new(object, "simulate", json_true());
     if (options->geometry[0])

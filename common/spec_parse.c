@@ -33,7 +33,7 @@ static const struct field {
 
 static const char layer_keys[] = "name, Dk, Dx, M, N, stride, padding, repeat";
 static const char option_keys[] = "isa, cache, budget, precision, replicates, seed, backends, "
-                                  "simulate, geometry, a, b, operations, delta";
+                                  "plugin, simulate, geometry, a, b, operations, delta";
 static const char suite_keys[] = "name, defaults, layers, alpha, resolution, network_resolution";
 
 enum mapping_kind { A_LAYER_FILE, A_LAYER_OF_A_SUITE, THE_DEFAULTS };
@@ -153,7 +153,7 @@ static void unknown_key(const struct reader *reader, const struct dwb_yaml_node 
 static bool takes_list(const char *key)
 {
     return strcmp(key, "backends") == 0 || strcmp(key, "operations") == 0 ||
-           strcmp(key, "a") == 0 || strcmp(key, "b") == 0;
+           strcmp(key, "plugin") == 0 || strcmp(key, "a") == 0 || strcmp(key, "b") == 0;
 }
 
 /* "a,b" of [a, b], for an option that may be a list; NULL where an item is no single value. */

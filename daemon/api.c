@@ -2,6 +2,7 @@
 
 /* See api.h. A path either has a row in `routes`, or is below /v1/jobs/ID or /v1/baselines/NAME. */
 
+#include "common/plugins.h"
 #include "daemon/api_baselines.h"
 #include "daemon/api_jobs.h"
 #include "daemon/clock.h"
@@ -53,12 +54,26 @@ static json_t *states_object(const struct dwb_api *api)
     return object;
 }
 
+/* Read anew each time: whoever keeps the directory may add to it while the daemon runs. */
+static json_t *plugins_object(const struct dwb_api *api)
+{
+    char reason[DWB_PLUGIN_REASON_MAX] = "plugin_dir of the configuration is none";
+    bool enabled = api->config->plugin_dir[0];
+    json_t *list = NULL;
+
+    if (enabled && dwb_plugins_list(api->config->plugin_dir, reason, &list) == 0)
+        reason[0] = '\0';
+    return json_pack("{s:b, s:s, s:o}", "enabled", enabled, "reason", reason, "files",
+                     list ? list : json_array());
+}
+
 static void add_machine(const struct dwb_api *api, json_t *info)
 {
     const json_t *machine = api->probe ? dwb_probe_document(api->probe) : NULL;
     const char *error = api->probe ? dwb_probe_error(api->probe) : NULL;
     json_t *counters = json_object_get(machine, "counters");
 
+    json_object_set_new(info, "plugins", plugins_object(api));
     json_object_set_new(info, "machine", machine ? json_incref((json_t *)machine) : json_null());
     json_object_set_new(info, "machine_error", error ? json_string(error) : json_null());
     json_object_set_new(info, "counters", counters ? json_incref(counters) : json_array());

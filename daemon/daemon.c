@@ -264,6 +264,7 @@ static int start_jobs(struct daemon *daemon)
                 .worker = daemon->places.worker,
                 .worker_a = config->worker_a,
                 .worker_b = config->worker_b,
+                .plugin_dir = config->plugin_dir,
                 .measure_cpu = daemon->api.measure_cpu,
                 .affinity = daemon->allowed,
                 .memory_bytes_max = daemon->api.memory_bytes_max,

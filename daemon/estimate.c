@@ -49,7 +49,8 @@ static uint64_t add(uint64_t a, uint64_t b)
 static uint64_t simulation_ns(const struct dwb_spec *spec, const struct dwb_layer *layer,
                               uint64_t macs_per_s)
 {
-    uint64_t n_backends = (uint64_t)__builtin_popcount(spec->options.backends);
+    uint64_t n_backends =
+        (uint64_t)__builtin_popcount(spec->options.backends) + spec->options.plugins.n;
 
     return calls_ns(layer, n_backends * SIMULATED_CALLS, macs_per_s);
 }

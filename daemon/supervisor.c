@@ -323,9 +323,10 @@ static char *make_request(const struct dwb_supervisor *supervisor, bool simulate
 {
     const struct run *run = supervisor->run;
     const struct dwb_options *options = &run->spec->options;
-    char backends[DWB_BACKENDS_TEXT_MAX];
+    char backends[DWB_BACKENDS_TEXT_MAX], plugins[DWB_PLUGINS_TEXT_MAX];
 
     dwb_backends_to_text(options->backends, backends);
+    dwb_plugins_to_text(&options->plugins, plugins);
     json_t *request = json_pack(
         "{s:o, s:s, s:s, s:s, s:I, s:I, s:I, s:I}", "layer",
         dwb_layer_to_json(&run->spec->layers[run->layer]), "isa", dwb_isa_name(options->isa),
@@ -334,6 +335,10 @@ static char *make_request(const struct dwb_supervisor *supervisor, bool simulate
         (json_int_t)run->replicate, "cpu", (json_int_t)supervisor->options.measure_cpu);
     if (request && dwb_spec_compares(run->spec) && !dwb_spec_compares_workers(run->spec))
         add_sides(options, request);
+    if (request && plugins[0]) {
+        json_object_set_new(request, "plugin", json_string(plugins));
+        json_object_set_new(request, "plugin_dir", json_string(supervisor->options.plugin_dir));
+    }
     if (request && simulates)
         json_object_set_new(request, "simulate", json_true());
     if (request && simulates && options->geometry[0])

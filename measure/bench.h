@@ -14,8 +14,9 @@
 #include "measure/request.h"
 #include "measure/sampler.h"
 
-#define DWB_BENCH_SUBJECTS_MAX 40
-#define DWB_BENCH_ERROR_MAX    256
+#define DWB_BENCH_SUBJECTS_MAX  40
+#define DWB_BENCH_ERROR_MAX     256
+#define DWB_BENCH_OMISSIONS_MAX (4 * DWB_PLUGINS_MAX)
 
 enum { /* buffers */
        DWB_BENCH_INPUT,
@@ -48,6 +49,7 @@ struct dwb_bench_stage { /* one kernel with its operands */
     struct dwb_backend_ready *ready; /* NULL = ours runs */
     struct dwb_kernel_args args;
     const float *weights; /* unpacked: for the oracle */
+    bool absent;          /* the backend has no such operation for this layer */
 };
 
 struct dwb_bench_fused { /* both stages of a separable layer in one loop nest; ours only */
@@ -64,7 +66,7 @@ struct dwb_bench_chain { /* context of a convolution's task: one stage, or depth
 };
 
 struct dwb_bench_forms { /* the forms of the layer on one backend, or of one side of a comparison */
-    const char *backend;
+    const char *backend; /* its name */
     struct dwb_bench_stage standard, depthwise, pointwise;
     struct dwb_bench_fused fused; /* ours only */
 };
@@ -78,6 +80,11 @@ struct dwb_bench {
                                                    * the first two are its sides */
     uint32_t stages; /* bits 1 << enum dwb_kernel_op: which are needed at all */
     bool compares;
+    struct dwb_bench_forms plugins[DWB_PLUGINS_MAX];
+    const struct dwb_backend *libraries[DWB_PLUGINS_MAX]; /* of those */
+    uint32_t n_plugins;
+    struct dwb_omission omissions[DWB_BENCH_OMISSIONS_MAX];
+    size_t n_omissions;
     struct dwb_bench_stage canary;
     struct dwb_bench_chain chains[DWB_BENCH_SUBJECTS_MAX]; /* same indices as subjects */
     struct dwb_peak peaks[4];
@@ -101,6 +108,20 @@ static inline void dwb_bench_freep(struct dwb_bench **bench)
 }
 
 /*
+ * Of bench_peers.c. Takes our forms over into *ret_forms and puts the calls of `backend` in place
+ * of our kernels, held to `isa`: the same operands in the same buffers. A stage that the backend
+ * makes no claim to (-ENOSYS) becomes absent, with an omission. 0, or what its prepare() says
+ * otherwise. Whoever owns *ret_forms ends them with dwb_bench_release.
+ */
+int dwb_bench_prepare(struct dwb_bench *bench, const struct dwb_backend *backend, enum dwb_isa isa,
+                      struct dwb_bench_forms *ret_forms, char error[DWB_BENCH_ERROR_MAX]);
+void dwb_bench_release(struct dwb_bench_forms *forms);
+
+/* All backends and plugins of the request but ours. */
+int dwb_bench_prepare_peers(struct dwb_bench *bench, const struct dwb_request *request,
+                            char error[DWB_BENCH_ERROR_MAX]);
+
+/*
  * Runs each operation once over poisoned outputs and compares what it left with the oracle; adds to
  * the subjects' figures. A separable layer is verified as a chain: the intermediate it wrote
  * against the depthwise oracle, its output against the pointwise oracle over that very
@@ -110,7 +131,9 @@ static inline void dwb_bench_freep(struct dwb_bench **bench)
  */
 void dwb_bench_verify(struct dwb_bench *bench);
 
-/* The same comparison for what the last timed calls left behind; runs nothing. */
+/* The same comparison for what the last timed calls left behind; runs nothing, and compares nothing
+ * when outputs were wrong before. With several backends the pointwise outputs are held to both
+ * convolutions from the input on, for one's intermediate may lie beside another's output. */
 void dwb_bench_verify_last(struct dwb_bench *bench);
 
 /* The same of one operation. */
@@ -127,4 +150,3 @@ void dwb_bench_flush(void *bench);
 
 /* "portable, avx2, avx512": what flags allow. */
 void dwb_bench_isas_text(uint32_t flags, char *buffer, size_t size);
-bool dwb_bench_isa_allowed(uint32_t flags, enum dwb_isa isa);

@@ -115,7 +115,7 @@ static json_t *backends(void)
         bool there = dwb_backend_load(directory, dwb_backend_name(bit), error, &backend) == 0;
 
         if (there)
-            backend->version(version, sizeof version);
+            backend->version(backend, version, sizeof version);
         json_array_append_new(
             array, json_pack("{s:s, s:s?, s:b, s:s}", "name", dwb_backend_name(bit), "version",
                              there ? version : NULL, "available", there, "reason", error));

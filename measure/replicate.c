@@ -57,6 +57,33 @@ static int take_subjects(const struct dwb_bench *bench, struct dwb_record *recor
     return 0;
 }
 
+static int take_omissions(const struct dwb_bench *bench, struct dwb_record *record)
+{
+    if (bench->n_omissions == 0)
+        return 0;
+    record->omissions = malloc(bench->n_omissions * sizeof *record->omissions);
+    if (!record->omissions)
+        return -ENOMEM;
+    memcpy(record->omissions, bench->omissions, bench->n_omissions * sizeof *record->omissions);
+    record->n_omissions = bench->n_omissions;
+    return 0;
+}
+
+/* What the plugins say of themselves: a file of the same name may be another one tomorrow. */
+static void describe_plugins(const struct dwb_bench *bench, json_t *environment)
+{
+    json_t *object = bench->n_plugins ? json_object() : NULL;
+
+    for (uint32_t i = 0; object && i < bench->n_plugins; i++) {
+        char text[160];
+
+        bench->libraries[i]->version(bench->libraries[i], text, sizeof text);
+        json_object_set_new(object, bench->plugins[i].backend, json_string(text));
+    }
+    if (object)
+        json_object_set_new(environment, "plugins", object);
+}
+
 static int take_counters(const struct dwb_counters *counters, struct dwb_record *record)
 {
     size_t n;
@@ -98,6 +125,8 @@ static int measure(const struct dwb_request *request, struct dwb_bench *bench,
     if (r == 0)
         r = take_subjects(bench, record);
     if (r == 0)
+        r = take_omissions(bench, record);
+    if (r == 0)
         r = take_counters(counters, record);
     return r;
 }
@@ -125,6 +154,7 @@ static int run_bench(const struct dwb_request *request, uint64_t fp_control,
     record->environment = dwb_environment_new(record->cpu, request->seed, fp_control);
     if (!record->environment)
         return -ENOMEM;
+    describe_plugins(bench, record->environment);
     const struct dwb_counters_config config = {
         .perf = &dwb_perf_kernel,
         .isa = bench->canary.kernel->isa,

@@ -90,6 +90,15 @@ static int set_comparison(struct dwb_request *request, const char *field, const 
     return 1;
 }
 
+static const char plugin_form[] =
+    "one or two names such as mine.so, separated by a comma, are needed";
+
+/* Absolute, for a simulated call runs in another directory. */
+static int set_plugin_dir(struct dwb_request *request, const char *text)
+{
+    return realpath(text, request->plugin_dir) ? 0 : -EINVAL;
+}
+
 static int take_member(struct dwb_request *request, const char *key, json_t *value,
                        struct dwb_diags *diags)
 {
@@ -117,6 +126,15 @@ static int take_member(struct dwb_request *request, const char *key, json_t *val
             return 0;
         return refuse(diags, key, value, "some of native, onednn, xnnpack are needed");
     }
+    if (strcmp(key, "plugin") == 0) {
+        if (text && dwb_plugins_from_text(text, &request->plugins) == 0)
+            return 0;
+        return refuse(diags, key, value, plugin_form);
+    }
+    if (strcmp(key, "plugin_dir") == 0)
+        return text && set_plugin_dir(request, text) == 0
+                   ? 0
+                   : refuse(diags, key, value, "a directory that is there is needed");
     if (strcmp(key, "simulate") == 0) {
         request->simulate = json_is_true(value);
         return json_is_boolean(value) ? 0 : refuse(diags, key, value, "true or false is needed");
@@ -148,7 +166,7 @@ static int take_member(struct dwb_request *request, const char *key, json_t *val
         return r < 0 ? r : 0;
     return refuse(diags, key, value,
                   "unknown; a request has layer, isa, cache, slice_ns, seed, replicate, cpu, "
-                  "backends, simulate, geometry, a, b, operations");
+                  "backends, plugin, plugin_dir, simulate, geometry, a, b, operations");
 }
 
 int dwb_request_check(const struct dwb_request *request, struct dwb_diags *diags)
@@ -165,6 +183,11 @@ int dwb_request_check(const struct dwb_request *request, struct dwb_diags *diags
         dwb_diags_add(diags, 0, 0, "layer", NULL,
                       "no output: with padding valid, Dk = %u must not exceed Dx = %u",
                       layer->kernel_size, layer->input_size);
+        return -EINVAL;
+    }
+    if (request->plugins.n && !request->plugin_dir[0]) {
+        dwb_diags_add(diags, 0, 0, "plugin", request->plugins.items[0],
+                      "needs to know its directory (plugin_dir)");
         return -EINVAL;
     }
     r = dwb_layer_memory(layer, &bytes);
@@ -263,6 +286,14 @@ int dwb_request_set(struct dwb_request *request, const char *flag, const char *v
         if (r < 0)
             dwb_diags_add(diags, 0, 0, flag, value,
                           "some of native, onednn, xnnpack, separated by commas, are needed");
+    } else if (strcmp(flag, "plugin") == 0) {
+        r = dwb_plugins_from_text(value, &request->plugins);
+        if (r < 0)
+            dwb_diags_add(diags, 0, 0, flag, value, "%s", plugin_form);
+    } else if (strcmp(flag, "plugin-dir") == 0) {
+        r = set_plugin_dir(request, value);
+        if (r < 0)
+            dwb_diags_add(diags, 0, 0, flag, value, "a directory that is there is needed");
     } else if (strcmp(flag, "simulate") == 0) {
         request->simulate = true;
     } else if (strcmp(flag, "geometry") == 0) {

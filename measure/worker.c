@@ -42,6 +42,8 @@ static const char help[] =
     "  -i, --isa ISA         auto, portable, avx2, avx512, neon (default: auto)\n"
     "  -b, --backend LIST    some of native, onednn, xnnpack, separated by commas (default: "
     "native)\n"
+    "      --plugin LIST     one or two plugins, such as mine.so, that --plugin-dir holds\n"
+    "      --plugin-dir DIR  their directory\n"
     "  -s, --slice DURATION  time to measure, such as 300ms (default)\n"
     "  -c, --cpu N           pin to this CPU (default: the last one allowed)\n"
     "      --seed N          inputs and orders (default: 1)\n"
@@ -133,19 +135,30 @@ static int measure(const struct dwb_request *request, uint64_t start_ns)
 
         if (subject->mismatched == 0)
             continue;
-        dwb_log(DWB_LOG_ERROR, "wrong outputs: %s by %s: %u of %u positions past the tolerance",
-                dwb_operation_name(subject->operation), subject->kernel, subject->mismatched,
-                subject->verified);
+        dwb_log(DWB_LOG_ERROR,
+                "wrong outputs: %s of %s by %s: %u of %u positions past the tolerance",
+                dwb_operation_name(subject->operation), subject->backend, subject->kernel,
+                subject->mismatched, subject->verified);
         r = r == EXIT_SUCCESS ? EXIT_WRONG_OUTPUTS : r;
     }
     return r;
 }
 
+/* The last words of a process that foreign code ends in a way that nothing can see. */
+static void announce_plugins(const struct dwb_request *request)
+{
+    char text[DWB_PLUGINS_TEXT_MAX];
+
+    dwb_plugins_to_text(&request->plugins, text);
+    if (text[0])
+        dwb_log(DWB_LOG_INFO, "the code of plugin %s runs in this process", text);
+}
+
 /* Inside of Valgrind: `what` is BACKEND:OPERATION, the answer one line for measure/simulate.c. */
 static int run_simulated(const struct dwb_request *request, const char *what)
 {
-    const char *colon = strchr(what, ':');
-    char backend[24], error[DWB_CALLGRIND_ERROR_MAX];
+    const char *colon = strrchr(what, ':'); /* a plugin's backend has one of its own */
+    char backend[DWB_BACKEND_NAME_MAX], error[DWB_CALLGRIND_ERROR_MAX];
     struct dwb_subject subject;
     enum dwb_operation operation;
 
@@ -220,6 +233,8 @@ static int take_flags(int argc, char **argv, struct dwb_diags *diags, struct dwb
         {"layer", required_argument, NULL, 'l'},
         {"isa", required_argument, NULL, 'i'},
         {"backend", required_argument, NULL, 'b'},
+        {"plugin", required_argument, NULL, 'u'},
+        {"plugin-dir", required_argument, NULL, 'd'},
         {"slice", required_argument, NULL, 's'},
         {"cpu", required_argument, NULL, 'c'},
         {"seed", required_argument, NULL, 'e'},
@@ -299,5 +314,6 @@ int main(int argc, char **argv)
         status = read_request(diags, &request);
     if (status > 0)
         return status;
+    announce_plugins(&request);
     return use.simulated ? run_simulated(&request, use.simulated) : measure(&request, start_ns);
 }
