@@ -10,7 +10,7 @@
 
 #include <math.h>
 
-#define POSITIONS_MAX 256
+#define POSITIONS_MAX 128 /* a look; a replicate looks twice, before and after */
 #define POSITIONS_MIN 32
 #define PRODUCTS_MAX  (UINT64_C(1) << 25) /* of the oracle for one tensor: a tenth of a second */
 #define N_CORNERS     8

@@ -84,11 +84,11 @@ START_TEST(test_interval)
     ck_assert_double_eq(interval.low, 1);
     ck_assert_double_eq(interval.high, 8);
     ck_assert(!interval.stretched);
-    /* n = 3: (1/4 / 0.01)^(1/2) = 5, lambda = 4, the range is a factor 4: 4^4 each way. */
-    ck_assert_int_eq(dwb_stats_interval(geometric, 3, 0.01, &interval), 0);
+    /* n = 3, lambda = 2: (1/9 + 1/4) / 8 = 13/288. The range is a factor 4: 4^2 each way. */
+    ck_assert_int_eq(dwb_stats_interval(geometric, 3, 13.0 / 288, &interval), 0);
     ck_assert(interval.stretched);
-    ck_assert_double_eq_tol(interval.low, 1.0 / 256, 1e-12);
-    ck_assert_double_eq_tol(interval.high, 1024, 1e-8);
+    ck_assert_double_eq_tol(interval.low, 1.0 / 16, 1e-12);
+    ck_assert_double_eq_tol(interval.high, 64, 1e-9);
     /* Ties: no width, no harm. */
     double ties[] = {7, 7, 7, 7};
     ck_assert_int_eq(dwb_stats_interval(ties, 4, 0.01, &interval), 0);
