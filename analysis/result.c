@@ -9,6 +9,7 @@
 #include "analysis/environment.h"
 #include "analysis/figures.h"
 #include "analysis/json.h"
+#include "analysis/measuring.h"
 #include "common/cleanup.h"
 
 #include <errno.h>
@@ -220,7 +221,9 @@ static json_t *job_to_json(const struct dwb_spec *spec, const json_t *job)
         "resolution", spec->resolution ? json_integer(spec->resolution) : json_null(), "simulate",
         options->simulate);
 
-    if (object && json_object_set_new(object, "options", resolved) == 0)
+    if (object && json_object_set_new(object, "options", resolved) == 0 &&
+        json_object_set_new(object, "measuring",
+                            dwb_measuring_of_job(json_object_get(job, "measuring"))) == 0)
         return object;
     json_decref(object);
     return NULL;

@@ -67,8 +67,7 @@ static double missed_most(size_t n, double lambda)
 static double stretch_of(size_t n, double alpha)
 {
     double low = 0;
-    double high =
-        DWB_STATS_PEAK_MAX * (pow(exp2(1 - (double)n) / alpha, 1 / ((double)n - 1)) - 1);
+    double high = DWB_STATS_PEAK_MAX * (pow(exp2(1 - (double)n) / alpha, 1 / ((double)n - 1)) - 1);
 
     for (unsigned i = 0; i < N_HALVINGS; i++) {
         double middle = low + (high - low) / 2;

@@ -30,6 +30,9 @@ struct run { /* the job at hand */
     struct dwb_records *records;
     json_t *job; /* members of the result's `job` */
     uint64_t start_ns;
+    uint64_t measured_ns; /* from then to the end of the last replicate so far */
+    uint64_t kernel_ns;   /* of the replicates measured since then, not of those found */
+    uint32_t n_measured;
     uint32_t layer, replicate; /* of the worker that runs */
     struct dwb_record *record; /* that is being stored */
     enum dwb_job_state end_state;
@@ -156,6 +159,10 @@ static void analyse(struct dwb_supervisor *supervisor)
     }
     json_t *job = json_copy(run->job);
     json_object_set_new(job, "finished_at", dwb_clock_to_json(dwb_clock_real_ns()));
+    json_object_set_new(job, "measuring",
+                        json_pack("{s:I, s:I, s:I}", "wall_ns", (json_int_t)run->measured_ns,
+                                  "kernel_ns", (json_int_t)run->kernel_ns, "replicates",
+                                  (json_int_t)run->n_measured));
     int r = dwb_analyst_start(supervisor->options.loop, run->spec, job, records, layer_of, n,
                               on_analysed, supervisor, &supervisor->analyst);
     if (r < 0)
@@ -205,10 +212,13 @@ static void on_replicate_stored(int status, void *userdata)
         fail(supervisor, "no memory for the records");
         return;
     }
+    run->kernel_ns += run->record->kernel_ns;
+    run->n_measured++;
     run->record = NULL;
     dwb_schedule_have(run->schedule, run->layer, run->replicate);
     dwb_metrics_count_replicate(supervisor->options.metrics);
     tell_replicate(supervisor, true, "", judge_precision(run, run->layer));
+    run->measured_ns = dwb_clock_monotonic_ns() - run->start_ns;
     next_step(supervisor, NOW_NS);
 }
 

@@ -169,12 +169,9 @@ static int allocate_all(struct dwb_bench *bench, const uint64_t probe_sizes[DWB_
 
 static void fill(struct dwb_bench *bench, uint64_t seed)
 {
-    static const int filled[] = {DWB_BENCH_INPUT,
-                                 DWB_BENCH_WEIGHTS_STANDARD,
-                                 DWB_BENCH_WEIGHTS_DEPTHWISE,
-                                 DWB_BENCH_WEIGHTS_POINTWISE,
-                                 DWB_BENCH_CANARY_INPUT,
-                                 DWB_BENCH_CANARY_WEIGHTS,
+    static const int filled[] = {DWB_BENCH_INPUT, DWB_BENCH_WEIGHTS_STANDARD,
+                                 DWB_BENCH_WEIGHTS_DEPTHWISE, DWB_BENCH_WEIGHTS_POINTWISE,
+                                 DWB_BENCH_CANARY_INPUT, DWB_BENCH_CANARY_WEIGHTS,
                                  /* some cores save themselves the writing of zeros over zeros */
                                  DWB_BENCH_PROBE_AREA};
     struct dwb_random random;

@@ -24,8 +24,8 @@ struct dwb_buffer {
     size_t bytes; /* mapped, whole pages */
 };
 
-/* A buffer of `bytes` bytes (rounded up to pages), zeroed, with its pages. 0 bytes: an empty buffer.
- * Returns 0, -ENOMEM, -EOVERFLOW. */
+/* A buffer of `bytes` bytes (rounded up to pages), zeroed, with its pages. 0 bytes: an empty
+ * buffer. Returns 0, -ENOMEM, -EOVERFLOW. */
 int dwb_buffer_init(struct dwb_buffer *buffer, uint64_t bytes);
 void dwb_buffer_deinit(struct dwb_buffer *buffer);
 

@@ -176,6 +176,8 @@ struct dwb_record *synthetic_record(const struct synthetic *synthetic, uint32_t 
     record->cpu = 1;
     record->seed = replicate;
     record->cache = synthetic->cache;
+    record->elapsed_ns = 350000000;
+    record->kernel_ns = 301000000;
     set_subjects(synthetic, record);
     set_samples(synthetic, record, state);
     set_counters(synthetic, record);

@@ -69,7 +69,9 @@ START_TEST(test_csv)
     ck_assert_str_eq(header[78], "ratio_simulated_instructions");
     ck_assert_str_eq(header[83], "simulated_LL_bytes");
     ck_assert_str_eq(header[84], "standard_cycles");
-    ck_assert_str_eq(header[n - 1], "ratio_llc_misses");
+    ck_assert_str_eq(header[113], "ratio_llc_misses");
+    ck_assert_str_eq(header[114], "measuring_wall_ns");
+    ck_assert_str_eq(header[116], "measuring_share");
     while (strcmp(header[ratio], "ratio") != 0)
         ck_assert_uint_lt(++ratio, n);
     ck_assert_uint_eq(csv_fields(&at, row), n);
@@ -193,10 +195,38 @@ START_TEST(test_counted)
     ck_assert(has(table, "IPC std 3.46"));
     ck_assert(has(table, "FLOPs counted / executed: 1.0004"));
 
-    const size_t n = csv_first(csv, header, row);
+    csv_first(csv, header, row);
     ck_assert_str_eq(row[84], ""); /* cycles were not counted */
     ck_assert_str_eq(row[85], "134582513");
-    ck_assert_str_eq(row[n - 4], "0.134");
+    ck_assert_str_eq(row[110], "0.134");
+}
+END_TEST
+
+/* How much of the time was measuring: a line of the job, columns of the row; neither without. */
+START_TEST(test_measuring)
+{
+    dwb_cleanup_free char *without = render("layer", DWB_FORMAT_TABLE, 120, false);
+    json_t *document = load("layer");
+    json_t *entry = json_array_get(json_object_get(document, "results"), 0);
+    static char header[CSV_FIELDS_MAX][512], row[CSV_FIELDS_MAX][512];
+
+    ck_assert(!has(without, "measuring:"));
+    json_object_set_new(
+        json_object_get(document, "job"), "measuring",
+        json_pack("{s:f, s:f, s:f}", "wall_ns", 61.23e9, "kernel_ns", 53.9e9, "share", 0.8803));
+    json_object_set_new(entry, "measuring",
+                        json_pack("{s:f, s:f, s:f}", "wall_ns", 3412345678.0, "kernel_ns",
+                                  3003000000.0, "share", 0.88));
+    DWB_CLEANUP(dwb_report_freep) struct dwb_report *report = report_of(document);
+    dwb_cleanup_free char *table = render_report(report, DWB_FORMAT_TABLE, 80, false);
+    dwb_cleanup_free char *csv = render_report(report, DWB_FORMAT_CSV, 80, false);
+    ck_assert(has(table, "measuring: 88% of 61.2 s in timed calls and their warm-up"));
+    check_widths(table, 80);
+
+    csv_first(csv, header, row);
+    ck_assert_str_eq(row[114], "3412345678");
+    ck_assert_str_eq(row[115], "3003000000");
+    ck_assert_str_eq(row[116], "0.88");
 }
 END_TEST
 
@@ -231,6 +261,7 @@ int main(void)
     tcase_add_test(tests, test_fused);
     tcase_add_test(tests, test_simulated);
     tcase_add_test(tests, test_counted);
+    tcase_add_test(tests, test_measuring);
     tcase_add_test(tests, test_csv_field);
     suite_add_tcase(suite, tests);
     srunner_run_all(runner, CK_ENV);

@@ -228,9 +228,8 @@ START_TEST(test_fill)
         ck_assert(f.input.data[i] == 0.0f);
     dwb_buffer_fill(&f.input, &random);
     for (size_t i = 0; i < n; i++)
-        ck_assert(f.input.data[i] == (i < DWB_BUFFER_PERIOD
-                                          ? dwb_random_float(&again)
-                                          : f.input.data[i - DWB_BUFFER_PERIOD]));
+        ck_assert(f.input.data[i] == (i < DWB_BUFFER_PERIOD ? dwb_random_float(&again)
+                                                            : f.input.data[i - DWB_BUFFER_PERIOD]));
     for (unsigned divisor = 2; divisor < 256; divisor++)
         ck_assert_uint_ne(DWB_BUFFER_PERIOD % divisor, 0);
     ck_assert_uint_gt(DWB_BUFFER_PERIOD, DWB_CHANNELS_MAX);
