@@ -376,6 +376,8 @@ static int prepare_peers(struct dwb_bench *bench, uint32_t backends, char *error
         forms->backend = dwb_backend_name(bit);
         r = dwb_backend_load(directory, forms->backend, error, &backend);
         if (r == 0)
+            backend->version(forms->version, sizeof forms->version);
+        if (r == 0)
             r = prepare_stage(&forms->standard, backend, bench->isa, error);
         if (r == 0)
             r = prepare_stage(&forms->depthwise, backend, bench->isa, error);
@@ -409,7 +411,7 @@ static void probe_sizes(const struct dwb_request *request, uint32_t cpu,
 
     if (request->without_probes)
         return;
-    dwb_machine_caches(cpu, &caches);
+    dwb_machine_caches("", cpu, &caches);
     dwb_probe_sizes(&caches, sizes);
     if (request->replicate % MEMORY_PROBE_EVERY != 0)
         sizes[DWB_PROBE_DRAM] = 0;

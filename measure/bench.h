@@ -60,6 +60,7 @@ struct dwb_bench_chain { /* context of a convolution's task: one stage, or depth
 
 struct dwb_bench_forms { /* the two forms of the layer on one backend */
     const char *backend;
+    char version[32]; /* of a peer's library; "" = not loaded */
     struct dwb_bench_stage standard, depthwise, pointwise;
 };
 
