@@ -43,6 +43,7 @@ enum { /* getopt values past the letters */
        VALUE_KEY,
        VALUE_STATE,
        VALUE_LIMIT,
+       VALUE_ENVIRONMENT,
        VALUE_JOB_KEY, /* + index */
 };
 
@@ -67,6 +68,8 @@ static const struct {
     {DWB_OPTION_STATE, VALUE_STATE, "state", "STATE",
      "only jobs that are queued, running, done, failed or cancelled"},
     {DWB_OPTION_LIMIT, VALUE_LIMIT, "limit", "N", "at most so many jobs (default 20)"},
+    {DWB_OPTION_ENVIRONMENT, VALUE_ENVIRONMENT, "environment", NULL,
+     "print what was recorded of the machine, in place of the report"},
     {DWB_OPTION_FORMAT, 'f', "format", "FORMAT", "table, json or csv"},
     {DWB_OPTION_OUTPUT, 'o', "output", "FILE", "write there, not to standard output"},
     {DWB_OPTION_QUIET, 'q', "quiet", NULL, "no progress, no remarks: only results and errors"},
@@ -280,6 +283,9 @@ static int take_option(int value, const char *text, struct dwb_cli *cli)
         return parse_state(text, cli);
     case VALUE_LIMIT:
         return parse_limit(text, cli);
+    case VALUE_ENVIRONMENT:
+        cli->environment = true;
+        return DWB_EXIT_OK;
     default:
         cli->job_keys[value - VALUE_JOB_KEY] = text ? text : "true"; /* a flag alone */
         return DWB_EXIT_OK;

@@ -38,6 +38,7 @@ enum { /* struct dwb_verb.options */
        DWB_OPTION_KEY = 1u << 8,
        DWB_OPTION_STATE = 1u << 9,
        DWB_OPTION_LIMIT = 1u << 10,
+       DWB_OPTION_ENVIRONMENT = 1u << 11,
 };
 
 #define DWB_CLI_N_JOB_KEYS 11
@@ -53,6 +54,7 @@ struct dwb_cli {        /* strings borrowed from argv */
     uint64_t timeout_ns; /* 0 = none */
     bool quiet;
     bool wait;
+    bool environment;
     const char *idempotency_key;
     const char *state;
     unsigned limit; /* 0 = not given */

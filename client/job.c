@@ -34,7 +34,9 @@ int dwb_job_report(const json_t *document, const struct dwb_cli *cli, struct dwb
     dwb_terminal_of(output->fd, &terminal);
     stream = r == 0 ? open_memstream(&text, &n) : NULL;
     if (stream) {
-        r = dwb_render(report, cli->format, &terminal, stream);
+        r = cli->environment ? dwb_render_environment(json_object_get(document, "environment"),
+                                                      cli->format, &terminal, stream)
+                             : dwb_render(report, cli->format, &terminal, stream);
         if (fclose(stream) != 0)
             r = -ENOMEM;
     }

@@ -102,6 +102,18 @@ static json_t *cpu_file(struct env *env, const char *name)
     return text_of_file(env, path);
 }
 
+/* An empty list is an answer here: none is. */
+static json_t *cpus_isolated(struct env *env)
+{
+    static const char path[] = SYSFS_CPU "/isolated";
+    char rooted[4096], text[512] = "";
+    int r;
+
+    snprintf(rooted, sizeof rooted, "%s%s", env->root, path);
+    r = dwb_machine_read(rooted, text, sizeof text);
+    return r == 0 || r == -ENODATA ? json_string(text) : because(env, "%s: %s", path, strerror(-r));
+}
+
 /* What stands in [brackets] of a line such as "always [madvise] never". */
 static json_t *chosen_of_file(struct env *env, const char *path)
 {
@@ -374,8 +386,9 @@ static int find_build_id(struct dl_phdr_info *info, size_t size, void *userdata)
 
 static json_t *build(struct env *env)
 {
-    json_t *object = json_pack("{s:s, s:s, s:s}", "version", DWB_VERSION, "compiler", DWB_COMPILER,
-                               "flags", DWB_COMPILER_FLAGS);
+    json_t *object =
+        json_pack("{s:s, s:s, s:s, s:s}", "version", DWB_VERSION, "compiler", DWB_COMPILER, "flags",
+                  DWB_COMPILER_FLAGS, "kernel_flags", DWB_KERNEL_FLAGS);
     char id[80] = "";
 
     dl_iterate_phdr(find_build_id, id);
@@ -415,13 +428,13 @@ static void put_files(struct env *env, json_t *object)
         {"perf_event_paranoid", "/proc/sys/kernel/perf_event_paranoid", true},
         {"nmi_watchdog", "/proc/sys/kernel/nmi_watchdog", true},
         {"cpus_online", SYSFS_CPU "/online", false},
-        {"cpus_isolated", SYSFS_CPU "/isolated", false},
         {"numa_nodes", "/sys/devices/system/node/online", false},
     };
 
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
         put(env, object, files[i].key,
             files[i].number ? int_of_file(env, files[i].path) : text_of_file(env, files[i].path));
+    put(env, object, "cpus_isolated", cpus_isolated(env));
     put(env, object, "thp", chosen_of_file(env, "/sys/kernel/mm/transparent_hugepage/enabled"));
     put(env, object, "governor", cpu_file(env, "cpufreq/scaling_governor"));
     put(env, object, "frequency_driver", cpu_file(env, "cpufreq/scaling_driver"));

@@ -121,6 +121,8 @@ START_TEST(test_build_and_libraries)
     for (size_t i = 0; i < 40; i++)
         ck_assert(isxdigit((unsigned char)id[i]));
     ck_assert_ptr_nonnull(json_string_value(json_object_get(build, "flags")));
+    ck_assert(strstr(json_string_value(json_object_get(build, "kernel_flags")),
+                     "reference: -O3 -ffp-contract=off"));
     ck_assert_ptr_nonnull(json_string_value(json_object_get(build, "compiler")));
     ck_assert_int_eq(pfm[0], '4');
     json_decref(environment);
@@ -206,6 +208,7 @@ static const struct { /* a member that this file fills */
     {CPU "/vulnerabilities/meltdown", "Mitigation: PTI\n", "mitigations",
      "{\"meltdown\": \"Mitigation: PTI\"}"},
     {CPU "/isolated", "2-3\n", "cpus_isolated", "\"2-3\""},
+    {CPU "/isolated", "\n", "cpus_isolated", "\"\""}, /* none is, which is an answer */
     {"/sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never\n", "thp",
      "\"madvise\""},
     {"/proc/sys/kernel/randomize_va_space", "2\n", "aslr", "2"},
@@ -260,7 +263,7 @@ static const struct { /* what makes a member unreadable, and the words for it */
     {NULL, NULL, "mitigations", "vulnerabilities: No such file or directory"},
     {NULL, NULL, "caches", "cpu3/cache: tells of none"},
     {NULL, NULL, "libraries.onednn", "not loaded"},
-    {CPU "/isolated", "\n", "cpus_isolated", "isolated: is empty"},
+    {CPU "/online", "\n", "cpus_online", "online: is empty"},
     {CPU "/smt/active", "on\n", "smt_active", "active: is not a number"},
     {"/proc/meminfo", "MemFree: 4 kB\n", "memory_bytes", "has no MemTotal"},
     {"/proc/loadavg", "busy\n", "load", "is not three numbers"},
