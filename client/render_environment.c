@@ -232,8 +232,8 @@ static int show_groups(struct view *view)
             r = show_key(view, groups[i].title, groups[i].keys[k]);
     }
     view->n_shown = 0;
-    json_object_foreach((json_t *)view->environment, key, value) if (r == 0 && !is_grouped(key))
-        r = show_key(view, "Other", key);
+    json_object_foreach((json_t *)view->environment, key, value) if (r == 0 && !is_grouped(key)) r =
+        show_key(view, "Other", key);
     return r;
 }
 

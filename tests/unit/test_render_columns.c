@@ -209,9 +209,9 @@ START_TEST(test_measuring)
     json_t *entry = json_array_get(json_object_get(document, "results"), 0);
     static char header[CSV_FIELDS_MAX][512], row[CSV_FIELDS_MAX][512];
 
-    json_object_set_new(json_object_get(document, "job"), "measuring",
-                        json_pack("{s:f, s:f, s:f}", "wall_ns", 61.23e9, "kernel_ns", 53.9e9,
-                                  "share", 0.8803));
+    json_object_set_new(
+        json_object_get(document, "job"), "measuring",
+        json_pack("{s:f, s:f, s:f}", "wall_ns", 61.23e9, "kernel_ns", 53.9e9, "share", 0.8803));
     json_object_set_new(entry, "measuring",
                         json_pack("{s:f, s:f, s:f}", "wall_ns", 3412345678.0, "kernel_ns",
                                   3003000000.0, "share", 0.88));
