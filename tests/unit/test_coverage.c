@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define N_TRUTH 4001
+#define N_TRUTH 20001
 
 static int n_trials = 100; /* argv[1]: more of them, for figures to publish */
 
@@ -145,7 +145,7 @@ static int count_misses(const struct synthetic *s, struct dwb_spec *spec, size_t
         synthetic_free(records, n);
     }
     dwb_stats_sort(widths, (size_t)n_trials);
-    *ret_width = dwb_stats_median(widths, (size_t)n_trials);
+    *ret_width = widths[n_trials / 2]; /* infinite where most jobs have no interval */
     free(widths);
     return missed;
 }
@@ -156,7 +156,7 @@ START_TEST(test_coverage)
     struct synthetic s = synthetic_quiet();
     static const struct {
         size_t n_processes, n_layers;
-    } jobs[] = {{10, 1}, {10, 13}, {7, 1}, {5, 1}, {3, 1}};
+    } jobs[] = {{10, 1}, {10, 13}, {7, 1}, {5, 1}, {4, 1}};
 
     s.peak_gflops = 0; /* no probes: less to draw */
     machine->set(&s);

@@ -120,7 +120,7 @@ START_TEST(test_one_replicate)
     ck_assert(is_null(entry, "ratio.time.half_width"));
     ck_assert(is_null(entry, "ratio.time.method"));
     ck_assert_str_eq(text(entry, "ratio.time.reason"),
-                     "no interval: it takes 3 processes, there are 1");
+                     "no interval: it takes 4 processes, there are 1");
     ck_assert(is_null(entry, "operations.standard.time_ns.ci_low"));
     ck_assert_str_eq(text(entry, "verdict"), "unstable");
     ck_assert(json_is_false(at(entry, "precision_reached")));

@@ -70,11 +70,11 @@ END_TEST
 START_TEST(test_interval)
 {
     double values[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
-    double geometric[] = {1, 2, 4};
+    double geometric[] = {1, 2, 2, 4};
     struct dwb_interval interval = {-1, -1, false};
 
     ck_assert_int_eq(dwb_stats_interval(values, 0, 0.01, &interval), -ENODATA);
-    ck_assert_int_eq(dwb_stats_interval(values, 2, 0.01, &interval), -ENODATA);
+    ck_assert_int_eq(dwb_stats_interval(values, 3, 0.01, &interval), -ENODATA);
     ck_assert_double_eq(interval.low, -1);
     ck_assert_int_eq(dwb_stats_interval(values, 12, 0.01, &interval), 0);
     ck_assert_double_eq(interval.low, 2);
@@ -84,8 +84,8 @@ START_TEST(test_interval)
     ck_assert_double_eq(interval.low, 1);
     ck_assert_double_eq(interval.high, 8);
     ck_assert(!interval.stretched);
-    /* n = 3, lambda = 2: (1/9 + 1/4) / 8 = 13/288. The range is a factor 4: 4^2 each way. */
-    ck_assert_int_eq(dwb_stats_interval(geometric, 3, 13.0 / 288, &interval), 0);
+    /* n = 4, lambda = 2: (1/27 + 1/8) / 16 = 35/3456. The range is a factor 4: 4^2 each way. */
+    ck_assert_int_eq(dwb_stats_interval(geometric, 4, 35.0 / 3456, &interval), 0);
     ck_assert(interval.stretched);
     ck_assert_double_eq_tol(interval.low, 1.0 / 16, 1e-12);
     ck_assert_double_eq_tol(interval.high, 64, 1e-9);
@@ -130,7 +130,7 @@ static const char *const shapes[] = {"uniform",   "normal",  "exponential", "its
 /* Jobs of one layer and of thirteen. */
 START_TEST(test_coverage)
 {
-    static const size_t sizes[] = {3, 4, 5, 7, 8, 10, 12, 20};
+    static const size_t sizes[] = {4, 5, 6, 7, 8, 10, 12, 20};
     const double alpha = _i ? 0.01 / 13 : 0.01;
     uint64_t state = 7;
 
