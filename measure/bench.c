@@ -120,10 +120,20 @@ static int choose(struct dwb_bench_stage *stage, const struct dwb_layer *layer, 
     return -ENOTSUP;
 }
 
-static int allocate(struct dwb_bench *bench, const uint64_t bytes[DWB_BENCH_N_BUFFERS], char *error)
+/* The unpacked weights of the standard form are only packed and compared with: large pages under
+ * them save most of the time that deep layers take to set up, and reach no timed call. A peer's
+ * library may run on them as they are, so with one they are like all other buffers. */
+static bool takes_large_pages(size_t buffer, uint32_t backends)
+{
+    return buffer == DWB_BENCH_WEIGHTS_STANDARD && backends == DWB_BACKEND_NATIVE;
+}
+
+static int allocate(struct dwb_bench *bench, uint32_t backends,
+                    const uint64_t bytes[DWB_BENCH_N_BUFFERS], char *error)
 {
     for (size_t i = 0; i < DWB_BENCH_N_BUFFERS; i++) {
-        int r = dwb_buffer_init(&bench->buffers[i], bytes[i]);
+        int r = takes_large_pages(i, backends) ? dwb_buffer_init_large(&bench->buffers[i], bytes[i])
+                                               : dwb_buffer_init(&bench->buffers[i], bytes[i]);
 
         /* The probes' area is a wish: without it their subjects are left out. */
         if (r < 0 && i != DWB_BENCH_PROBE_AREA) {
@@ -135,8 +145,8 @@ static int allocate(struct dwb_bench *bench, const uint64_t bytes[DWB_BENCH_N_BU
     return 0;
 }
 
-static int allocate_all(struct dwb_bench *bench, const uint64_t probe_sizes[DWB_PROBE_LEVELS],
-                        char *error)
+static int allocate_all(struct dwb_bench *bench, uint32_t backends,
+                        const uint64_t probe_sizes[DWB_PROBE_LEVELS], char *error)
 {
     uint64_t bytes[DWB_BENCH_N_BUFFERS] = {0}, area = 0;
     uint64_t scratch = dwb_separable_scratch_bytes(&bench->fused.separable);
@@ -164,7 +174,7 @@ static int allocate_all(struct dwb_bench *bench, const uint64_t probe_sizes[DWB_
     bytes[DWB_BENCH_CANARY_OUTPUT] = output_bytes(&bench->canary.conv);
     bytes[DWB_BENCH_CANARY_SCRATCH] = scratch_bytes(&bench->canary);
     bytes[DWB_BENCH_PROBE_AREA] = area ? area + 16384 : 0;
-    return allocate(bench, bytes, error);
+    return allocate(bench, backends, bytes, error);
 }
 
 static void fill(struct dwb_bench *bench, uint64_t seed)
@@ -459,7 +469,7 @@ static int build(struct dwb_bench *bench, const struct dwb_request *request, uin
         return -ENOTSUP;
     }
     probe_sizes(request, cpu, sizes);
-    r = allocate_all(bench, sizes, error);
+    r = allocate_all(bench, request->backends, sizes, error);
     if (r < 0)
         return r;
     fill(bench, request->seed);

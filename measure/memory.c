@@ -13,7 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-int dwb_buffer_init(struct dwb_buffer *buffer, uint64_t bytes)
+static int map(struct dwb_buffer *buffer, uint64_t bytes, int flags)
 {
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
     uint64_t rounded;
@@ -26,11 +26,26 @@ int dwb_buffer_init(struct dwb_buffer *buffer, uint64_t bytes)
     if (__builtin_add_overflow(bytes, page - 1 + DWB_BUFFER_SLACK, &rounded) || rounded > SIZE_MAX)
         return -EOVERFLOW;
     rounded -= rounded % page;
-    data = mmap(NULL, rounded, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE,
-                -1, 0);
+    data = mmap(NULL, rounded, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
     if (data == MAP_FAILED)
         return -errno;
     *buffer = (struct dwb_buffer){.data = data, .n = bytes / sizeof(float), .bytes = rounded};
+    return 0;
+}
+
+int dwb_buffer_init(struct dwb_buffer *buffer, uint64_t bytes)
+{
+    return map(buffer, bytes, MAP_POPULATE);
+}
+
+int dwb_buffer_init_large(struct dwb_buffer *buffer, uint64_t bytes)
+{
+    int r = map(buffer, bytes, 0);
+
+    if (r < 0 || !buffer->data)
+        return r;
+    madvise(buffer->data, buffer->bytes, MADV_HUGEPAGE); /* a wish */
+    memset(buffer->data, 0, buffer->bytes);
     return 0;
 }
 

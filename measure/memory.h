@@ -27,6 +27,8 @@ struct dwb_buffer {
 /* A buffer of `bytes` bytes (rounded up to pages), zeroed, with its pages. 0 bytes: an empty
  * buffer. Returns 0, -ENOMEM, -EOVERFLOW. */
 int dwb_buffer_init(struct dwb_buffer *buffer, uint64_t bytes);
+/* The same in large pages where the kernel grants them: for what no timed call touches. */
+int dwb_buffer_init_large(struct dwb_buffer *buffer, uint64_t bytes);
 void dwb_buffer_deinit(struct dwb_buffer *buffer);
 
 /* Fills with DWB_BUFFER_PERIOD numbers of dwb_random_float, repeated: drawing each of the millions

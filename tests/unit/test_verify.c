@@ -8,6 +8,7 @@
 #include "measure/memory.h"
 
 #include <check.h>
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -201,6 +202,23 @@ START_TEST(test_separable)
 }
 END_TEST
 
+/* Zeroed, and as large as was asked for, whatever its pages are. */
+START_TEST(test_large)
+{
+    struct dwb_buffer none = {.n = 1};
+    size_t n = (3u << 20) / sizeof(float) + 5;
+
+    ck_assert_int_eq(dwb_buffer_init_large(&none, 0), 0);
+    ck_assert_ptr_null(none.data);
+    ck_assert_int_eq(dwb_buffer_init_large(&none, UINT64_MAX), -EOVERFLOW);
+    ck_assert_int_eq(dwb_buffer_init_large(&f.input, n * sizeof(float)), 0);
+    ck_assert_uint_eq(f.input.n, n);
+    ck_assert_uint_ge(f.input.bytes, n * sizeof(float) + DWB_BUFFER_SLACK);
+    for (size_t i = 0; i < n; i++)
+        ck_assert(f.input.data[i] == 0.0f);
+}
+END_TEST
+
 START_TEST(test_inputs)
 {
     struct dwb_random random = dwb_random_stream(1, 2);
@@ -253,6 +271,7 @@ int main(void)
     tcase_add_test(tests, test_separable);
     tcase_add_test(tests, test_inputs);
     tcase_add_test(tests, test_fill);
+    tcase_add_test(tests, test_large);
     suite_add_tcase(suite, tests);
     srunner_run_all(runner, CK_NORMAL);
     n_failed = srunner_ntests_failed(runner);
