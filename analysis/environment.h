@@ -13,3 +13,11 @@
 
 /* New reference to an object ({} without records); NULL without memory. */
 json_t *dwb_environment_merge(struct dwb_record *const *records, size_t n_records);
+
+/*
+ * What differs between two environments, a member a row: [{"member": "cpu.microcode", "a", "b"}],
+ * the members as dotted paths, sorted; null where one has none. Left out is what differs between
+ * any two processes of one machine: load, stolen time, free memory, seed, and everything of
+ * `during`. New reference; NULL without memory.
+ */
+json_t *dwb_environment_diff(const json_t *a, const json_t *b);

@@ -8,6 +8,7 @@
 #include "analysis/entry.h"
 #include "analysis/environment.h"
 #include "analysis/figures.h"
+#include "analysis/gate.h"
 #include "analysis/json.h"
 #include "analysis/measuring.h"
 #include "common/cleanup.h"
@@ -229,11 +230,25 @@ static json_t *job_to_json(const struct dwb_spec *spec, const json_t *job)
     return NULL;
 }
 
+static int add_to(struct build *build, size_t layer, struct dwb_record *const *records,
+                  size_t n_records)
+{
+    return dwb_spec_compares(build->spec)
+               ? dwb_gate_add_layer(build->spec, &build->spec->layers[layer], records, n_records,
+                                    build->results)
+               : add_layer(build, layer, records, n_records);
+}
+
 /* With one result its ratio is also the document's, so that `jq .ratio` answers a one-layer job. */
 static int finish(const struct build *build, json_t *document)
 {
     json_t *only = json_array_get(build->results, 0);
-    int r = json_object_set(document, "results", build->results);
+    bool compares = dwb_spec_compares(build->spec);
+    int r = json_object_set(document, compares ? "comparisons" : "results", build->results);
+
+    if (compares)
+        return r || dwb_gate_name_sides(build->spec, document) < 0 ? -ENOMEM
+                                                                   : dwb_gate_summarize(document);
 
     if (json_array_size(build->results) == 1) {
         r |= json_object_set(document, "ratio", json_object_get(only, "ratio"));
@@ -261,11 +276,12 @@ int dwb_result_build(const struct dwb_spec *spec, const json_t *job,
     if (!build.results)
         return -ENOMEM;
     for (size_t i = 0; r == 0 && i < spec->n_layers; i++)
-        r = add_layer(&build, i, sorted + first[i], first[i + 1] - first[i]);
+        r = add_to(&build, i, sorted + first[i], first[i + 1] - first[i]);
     if (r == 0) {
-        document =
-            json_pack("{s:s, s:o, s:o}", "schema", DWB_RESULT_SCHEMA, "job", job_to_json(spec, job),
-                      "environment", dwb_environment_merge(sorted, n_records));
+        document = json_pack("{s:s, s:o, s:o}", "schema",
+                             dwb_spec_compares(spec) ? DWB_GATE_SCHEMA : DWB_RESULT_SCHEMA, "job",
+                             job_to_json(spec, job), "environment",
+                             dwb_environment_merge(sorted, n_records));
         r = document ? finish(&build, document) : -ENOMEM;
     }
     json_decref(build.results);
@@ -289,6 +305,11 @@ int dwb_result_progress(const struct dwb_spec *spec, struct dwb_record *const *r
     for (size_t i = 0; i < n_records; i++)
         if (!record_fits(spec, &records[0]->layer, records[i]))
             return -EINVAL;
+    if (dwb_spec_compares(spec)) {
+        *ret_progress = progress;
+        return n_records ? dwb_gate_half_width(spec, records, n_records, &ret_progress->half_width)
+                         : 0;
+    }
     for (size_t i = 0; i < n_backends; i++) {
         struct dwb_figures_input input = {spec, &records[0]->layer, records, n_records,
                                           backends[i]};

@@ -41,6 +41,14 @@ static double log_binomial(size_t n, size_t k)
            lgamma_r((double)(n - k) + 1, &sign) - (double)n * M_LN2;
 }
 
+void dwb_stats_hinges(const double *sorted, size_t n, double *ret_low, double *ret_high)
+{
+    size_t n_half = (n + 1) / 2;
+
+    *ret_low = dwb_stats_median(sorted, n_half);
+    *ret_high = dwb_stats_median(sorted + n - n_half, n_half);
+}
+
 size_t dwb_stats_sign_rank(size_t n, double alpha)
 {
     double tail = 0;

@@ -28,6 +28,12 @@ double dwb_stats_floor(const double *sorted, size_t n);
 double dwb_stats_median(const double *sorted, size_t n);
 
 /*
+ * Tukey's hinges: the medians of the lower and of the upper half, both with the middle value where
+ * n is odd (Tukey, Exploratory Data Analysis, 1977, section 2C). n >= 1.
+ */
+void dwb_stats_hinges(const double *sorted, size_t n, double *ret_low, double *ret_high);
+
+/*
  * Largest k with 2 P(Binomial(n, 1/2) < k) <= alpha: [x(k), x(n+1-k)] then covers the median of any
  * continuous distribution with probability >= 1 - alpha (sign test; Conover 1999, section 3.2).
  * 0 when there is none, because n is too small for alpha.

@@ -33,8 +33,17 @@
                                         x("geometry", "I1/D1/LL",                                  \
                                           "caches of that, each bytes,ways,line (this machine's)")
 
+#define SIDE_KEYS(x)                                                                               \
+    x("a", "SIDE",                                                                                 \
+      "what is compared: words such as native, onednn, avx2, fused; plugin:PATH, worker:PATH")     \
+        x("b", "SIDE", "what it is compared with; native,+1/50 is 2% slower on purpose")           \
+            x("operations", "LIST",                                                                \
+              "which (default standard,depthwise,pointwise, those that both sides have)")          \
+                x("delta", "FRACTION", "a change that small does not matter (0.5%)")
+
 #define KEY_NAME(name_, argument_, help_) name_,
 const char *const dwb_cli_job_keys[DWB_CLI_N_JOB_KEYS] = {JOB_KEYS(KEY_NAME)};
+const char *const dwb_cli_side_keys[DWB_CLI_N_SIDE_KEYS] = {SIDE_KEYS(KEY_NAME)};
 
 enum { /* getopt values past the letters */
        VALUE_LAYER = 256,
@@ -44,7 +53,11 @@ enum { /* getopt values past the letters */
        VALUE_STATE,
        VALUE_LIMIT,
        VALUE_ENVIRONMENT,
-       VALUE_JOB_KEY, /* + index */
+       VALUE_BASELINE,
+       VALUE_FORCE,
+       VALUE_NO_CONFIRM,
+       VALUE_JOB_KEY,                                       /* + index */
+       VALUE_SIDE_KEY = VALUE_JOB_KEY + DWB_CLI_N_JOB_KEYS, /* + index */
 };
 
 static const struct {
@@ -58,6 +71,10 @@ static const struct {
      "the daemon's socket (default: $DWBENCH_SOCKET, the user's, the system's)"},
     {DWB_OPTION_LAYER, VALUE_LAYER, "layer", "SHAPE",
      "a layer without a file: Dk=3,Dx=56,M=128,N=128 (also stride, padding)"},
+#define SIDE_OPTION(name_, argument_, help_)                                                       \
+    {DWB_OPTION_SIDES, VALUE_SIDE_KEY, name_, argument_, help_},
+    SIDE_KEYS(SIDE_OPTION){DWB_OPTION_CONFIRM, VALUE_NO_CONFIRM, "no-confirm", NULL,
+                           "raise an alarm at once, without a second run"},
 #define JOB_OPTION(name_, argument_, help_)                                                        \
     {DWB_OPTION_JOB, VALUE_JOB_KEY, name_, argument_, help_},
     JOB_KEYS(JOB_OPTION){DWB_OPTION_WAIT, VALUE_WAIT, "wait", NULL,
@@ -70,7 +87,12 @@ static const struct {
     {DWB_OPTION_LIMIT, VALUE_LIMIT, "limit", "N", "at most so many jobs (default 20)"},
     {DWB_OPTION_ENVIRONMENT, VALUE_ENVIRONMENT, "environment", NULL,
      "print what was recorded of the machine, in place of the report"},
+    {DWB_OPTION_BASELINE, VALUE_BASELINE, "baseline", "NAME",
+     "compare with the baseline of that name and its history"},
+    {DWB_OPTION_FORCE, VALUE_FORCE, "force", NULL,
+     "compare what is not comparable; the result says what differs"},
     {DWB_OPTION_FORMAT, 'f', "format", "FORMAT", "table, json or csv"},
+    {DWB_OPTION_REPORT, 'f', "format", "FORMAT", "table, json, csv, junit, markdown or html"},
     {DWB_OPTION_OUTPUT, 'o', "output", "FILE", "write there, not to standard output"},
     {DWB_OPTION_QUIET, 'q', "quiet", NULL, "no progress, no remarks: only results and errors"},
     {0, 'h', "help", NULL, "this text"},
@@ -187,17 +209,19 @@ static int unknown_option(const struct dwb_verb *verb, const char *given)
     return DWB_EXIT_USAGE;
 }
 
-static int parse_format(const char *text, struct dwb_cli *cli)
+static int parse_format(const struct dwb_verb *verb, const char *text, struct dwb_cli *cli)
 {
-    static const char *const names[] = {"table", "json", "csv"};
+    static const char *const names[] = {"table", "json", "csv", "junit", "markdown", "html"};
+    size_t n = verb->options & DWB_OPTION_REPORT ? sizeof(names) / sizeof(names[0]) : 3;
 
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < n; i++)
         if (strcmp(text, names[i]) == 0) {
             cli->format = (enum dwb_format)i;
             cli->format_given = true;
             return DWB_EXIT_OK;
         }
-    dwb_say("--format: value `%s': must be table, json or csv", text);
+    dwb_say("--format: value `%s': must be %s", text,
+            n == 3 ? "table, json or csv" : "table, json, csv, junit, markdown or html");
     return DWB_EXIT_USAGE;
 }
 
@@ -255,14 +279,15 @@ static int parse_state(const char *text, struct dwb_cli *cli)
     return DWB_EXIT_USAGE;
 }
 
-static int take_option(int value, const char *text, struct dwb_cli *cli)
+static int take_option(const struct dwb_verb *verb, int value, const char *text,
+                       struct dwb_cli *cli)
 {
     switch (value) {
     case 's':
         cli->socket = text;
         return DWB_EXIT_OK;
     case 'f':
-        return parse_format(text, cli);
+        return parse_format(verb, text, cli);
     case 'o':
         cli->output = text;
         return DWB_EXIT_OK;
@@ -279,6 +304,12 @@ static int take_option(int value, const char *text, struct dwb_cli *cli)
         return DWB_EXIT_OK;
     case VALUE_KEY:
         return parse_key(text, cli);
+    case VALUE_BASELINE:
+        cli->baseline = text;
+        return DWB_EXIT_OK;
+    case VALUE_FORCE:
+        cli->force = true;
+        return DWB_EXIT_OK;
     case VALUE_STATE:
         return parse_state(text, cli);
     case VALUE_LIMIT:
@@ -286,7 +317,14 @@ static int take_option(int value, const char *text, struct dwb_cli *cli)
     case VALUE_ENVIRONMENT:
         cli->environment = true;
         return DWB_EXIT_OK;
+    case VALUE_NO_CONFIRM:
+        cli->without_confirmation = true;
+        return DWB_EXIT_OK;
     default:
+        if (value >= VALUE_SIDE_KEY) {
+            cli->side_keys[value - VALUE_SIDE_KEY] = text;
+            return DWB_EXIT_OK;
+        }
         cli->job_keys[value - VALUE_JOB_KEY] = text ? text : "true"; /* a flag alone */
         return DWB_EXIT_OK;
     }
@@ -311,10 +349,14 @@ int dwb_cli_parse(const struct dwb_verb *verb, int argc, char **argv, struct dwb
     struct option longs[N_OPTIONS + 1] = {0};
     struct dwb_cli cli = {0};
     char letters[3 * N_OPTIONS + 2] = ":"; /* a missing value is told apart */
-    int value, r, n = 0, key = 0;
+    int value, r, n = 0, key = 0, side_key = 0;
 
     for (size_t i = 0; i < N_OPTIONS; i++) {
-        int number = options[i].value == VALUE_JOB_KEY ? VALUE_JOB_KEY + key++ : options[i].value;
+        int number = options[i].value;
+        if (number == VALUE_JOB_KEY)
+            number += key++;
+        else if (number == VALUE_SIDE_KEY)
+            number += side_key++;
         if (!takes(verb, i))
             continue;
         longs[n++] = (struct option){
@@ -345,7 +387,7 @@ int dwb_cli_parse(const struct dwb_verb *verb, int argc, char **argv, struct dwb
             }
             return unknown_option(verb, optopt > 0 ? letter : argv[optind - 1]);
         }
-        r = take_option(value, optarg, &cli);
+        r = take_option(verb, value, optarg, &cli);
         if (r != DWB_EXIT_OK)
             return r;
     }

@@ -16,21 +16,29 @@
 
 enum dwb_exit {
     DWB_EXIT_OK = 0,
+    DWB_EXIT_REGRESSION = 1,   /* slower than what it was compared with */
     DWB_EXIT_USAGE = 2,        /* usage or bad input */
     DWB_EXIT_UNREACHABLE = 3,  /* no daemon, or one that takes no jobs now */
     DWB_EXIT_FAILED = 4,       /* job failed or cancelled, or its outputs are wrong */
-    DWB_EXIT_INCONCLUSIVE = 5, /* a layer ended without a ratio */
+    DWB_EXIT_INCONCLUSIVE = 5, /* a layer without a ratio, a comparison not resolved */
     DWB_EXIT_TIMEOUT = 124,
     DWB_EXIT_INTERRUPTED = 130,
 };
 
-enum dwb_format { DWB_FORMAT_TABLE, DWB_FORMAT_JSON, DWB_FORMAT_CSV };
+enum dwb_format {
+    DWB_FORMAT_TABLE,
+    DWB_FORMAT_JSON,
+    DWB_FORMAT_CSV,
+    DWB_FORMAT_JUNIT, /* this one and those after it: reports only, DWB_OPTION_REPORT */
+    DWB_FORMAT_MARKDOWN,
+    DWB_FORMAT_HTML,
+};
 
 enum { /* struct dwb_verb.options */
        DWB_OPTION_SOCKET = 1u << 0,
        DWB_OPTION_LAYER = 1u << 1,
-       DWB_OPTION_JOB = 1u << 2, /* isa, cache, budget, ...: every key of dwb_spec_set */
-       DWB_OPTION_FORMAT = 1u << 3,
+       DWB_OPTION_JOB = 1u << 2,    /* isa, cache, budget, ...: every key of dwb_spec_set */
+       DWB_OPTION_FORMAT = 1u << 3, /* of what is no report: table, json, csv */
        DWB_OPTION_OUTPUT = 1u << 4,
        DWB_OPTION_TIMEOUT = 1u << 5,
        DWB_OPTION_QUIET = 1u << 6,
@@ -38,16 +46,24 @@ enum { /* struct dwb_verb.options */
        DWB_OPTION_KEY = 1u << 8,
        DWB_OPTION_STATE = 1u << 9,
        DWB_OPTION_LIMIT = 1u << 10,
-       DWB_OPTION_ENVIRONMENT = 1u << 11,
+       DWB_OPTION_BASELINE = 1u << 11,
+       DWB_OPTION_FORCE = 1u << 12,
+       DWB_OPTION_SIDES = 1u << 13, /* a, b, operations, delta: keys of dwb_spec_set, too */
+       DWB_OPTION_CONFIRM = 1u << 14,
+       DWB_OPTION_REPORT = 1u << 15, /* in place of FORMAT: every format */
+       DWB_OPTION_ENVIRONMENT = 1u << 16,
 };
 
-#define DWB_CLI_N_JOB_KEYS 11
+#define DWB_CLI_N_JOB_KEYS  11
+#define DWB_CLI_N_SIDE_KEYS 4
 
 struct dwb_cli {        /* strings borrowed from argv */
     const char *socket; /* NULL = the default */
     const char *layer;
     const char
         *job_keys[DWB_CLI_N_JOB_KEYS]; /* in the order of dwb_cli_job_keys; NULL = not given */
+    const char *side_keys[DWB_CLI_N_SIDE_KEYS]; /* of dwb_cli_side_keys, alike */
+    bool without_confirmation;
     enum dwb_format format;
     bool format_given;
     const char *output;
@@ -58,6 +74,8 @@ struct dwb_cli {        /* strings borrowed from argv */
     const char *idempotency_key;
     const char *state;
     unsigned limit; /* 0 = not given */
+    const char *baseline;
+    bool force;
     char *const *arguments;
     int n_arguments;
 };
@@ -74,6 +92,8 @@ struct dwb_verb {
 
 /* "isa", "cache", "budget", ...: flags that are keys of a document too. */
 extern const char *const dwb_cli_job_keys[DWB_CLI_N_JOB_KEYS];
+/* "a", "b", "operations", "delta". */
+extern const char *const dwb_cli_side_keys[DWB_CLI_N_SIDE_KEYS];
 
 /*
  * Parses argv[1..argc) for a verb (argv[0] is the verb). DWB_EXIT_OK; *ret_done when --help was

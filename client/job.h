@@ -18,6 +18,15 @@ int dwb_job_fetch(struct dwb_http *http, const char *id, json_t **ret_document);
  */
 int dwb_job_report(const json_t *document, const struct dwb_cli *cli, struct dwb_output *output);
 
+/* The same without an exit code of its own or a file: as text of *ret_n bytes, to be freed. fd is
+ * where it goes to in the end. */
+int dwb_job_render(const json_t *document, const struct dwb_cli *cli, int fd, char **ret_text,
+                   size_t *ret_n, int *ret_exit);
+
+/* Follows the job and fetches its document. */
+int dwb_job_await(struct dwb_http *http, const char *id, const struct dwb_cli *cli,
+                  json_t **ret_document);
+
 /* Follows the job, fetches and reports. */
 int dwb_job_follow(struct dwb_http *http, const char *id, const struct dwb_cli *cli,
                    struct dwb_output *output);

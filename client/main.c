@@ -8,9 +8,9 @@
 #include <string.h>
 
 static const struct dwb_verb *const verbs[] = {
-    &dwb_verb_run,    &dwb_verb_submit,  &dwb_verb_status,  &dwb_verb_watch,
-    &dwb_verb_result, &dwb_verb_list,    &dwb_verb_cancel,  &dwb_verb_suites,
-    &dwb_verb_doctor, &dwb_verb_metrics, &dwb_verb_version,
+    &dwb_verb_run,    &dwb_verb_gate,   &dwb_verb_submit,  &dwb_verb_status,  &dwb_verb_watch,
+    &dwb_verb_result, &dwb_verb_list,   &dwb_verb_cancel,  &dwb_verb_compare, &dwb_verb_baseline,
+    &dwb_verb_suites, &dwb_verb_doctor, &dwb_verb_metrics, &dwb_verb_version,
 };
 
 #define N_VERBS (sizeof(verbs) / sizeof(verbs[0]))
@@ -25,8 +25,9 @@ static void print_help(FILE *out)
         fprintf(out, "  %-9s %-14s %s\n", verbs[i]->name, verbs[i]->arguments, verbs[i]->summary);
     fputs(
         "\ndwbenchctl VERB --help says more. To begin with: dwbenchctl run example\n\n"
-        "Exit status: 0 fine, 2 usage or bad input, 3 no daemon (or one that takes no jobs now),\n"
-        "4 job failed or outputs wrong, 5 a layer without a ratio, 124 timeout, 130 interrupted.\n",
+        "Exit status: 0 fine, 1 slower (a regression), 2 usage or bad input, 3 no daemon (or one\n"
+        "that takes no jobs now), 4 job failed or outputs wrong, 5 a layer without a ratio or a\n"
+        "comparison not resolved, 124 timeout, 130 interrupted.\n",
         out);
 }
 

@@ -62,8 +62,12 @@ static int listen_on(const char *path, int *ret_fd)
 
 /* In the child, which has one thread: everything may be called until exec. */
 static void become_daemon(const struct dwb_private_daemon *daemon, const char *program,
-                          int listen_fd, int log_fd, pid_t parent)
+                          const struct dwb_private_daemon_options *options, int listen_fd,
+                          int log_fd, pid_t parent)
 {
+    const char *arguments[8] = {program, "--state-dir", NULL};
+    size_t n = 3;
+
     char state_dir[128], pid[16];
     sigset_t none;
     int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -91,12 +95,22 @@ static void become_daemon(const struct dwb_private_daemon *daemon, const char *p
         fcntl(listen_fd, F_SETFD, 0);
     else
         dup2(listen_fd, LISTEN_FD);
-    execl(program, program, "--state-dir", state_dir, (char *)NULL);
+    arguments[2] = state_dir;
+    if (options->worker_a) {
+        arguments[n++] = "--worker-a";
+        arguments[n++] = options->worker_a;
+    }
+    if (options->worker_b) {
+        arguments[n++] = "--worker-b";
+        arguments[n++] = options->worker_b;
+    }
+    execv(program, (char *const *)(uintptr_t)arguments); /* exec does not write to them */
     dprintf(STDERR_FILENO, "%s: %s\n", program, strerror(errno));
     _exit(127);
 }
 
-int dwb_private_daemon_start(struct dwb_private_daemon *ret_daemon)
+int dwb_private_daemon_start(const struct dwb_private_daemon_options *options,
+                             struct dwb_private_daemon *ret_daemon)
 {
     struct dwb_private_daemon daemon = {0};
     dwb_cleanup_close int listen_fd = -1, log_fd = -1;
@@ -118,7 +132,7 @@ int dwb_private_daemon_start(struct dwb_private_daemon *ret_daemon)
     if (r == 0) {
         daemon.pid = fork();
         if (daemon.pid == 0)
-            become_daemon(&daemon, program, listen_fd, log_fd, parent);
+            become_daemon(&daemon, program, options, listen_fd, log_fd, parent);
         r = daemon.pid < 0 ? -errno : 0;
     }
     if (r < 0) {

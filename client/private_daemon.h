@@ -16,8 +16,13 @@ struct dwb_private_daemon {
     char log_path[128];
 };
 
+struct dwb_private_daemon_options {  /* NULL = as the daemon has it; borrowed during the call */
+    const char *worker_a, *worker_b; /* absolute paths: sides of a comparison of two programs */
+};
+
 /* Both outcomes are told on stderr; an exit code, see client/cli.h. */
-int dwb_private_daemon_start(struct dwb_private_daemon *ret_daemon);
+int dwb_private_daemon_start(const struct dwb_private_daemon_options *options,
+                             struct dwb_private_daemon *ret_daemon);
 
 /* When the daemon is gone already, its last words on stderr. */
 void dwb_private_daemon_explain(struct dwb_private_daemon *daemon);

@@ -1,6 +1,8 @@
-/* The choice of a format, and the two that are for programs. */
+/* The choice of a format, and the two that are data: CSV and JSON. */
 
 #include "client/render.h"
+
+#include "client/figures.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -37,14 +39,9 @@ static void csv_number(FILE *out, double value)
 
 static void csv_reasons(FILE *out, const json_t *reasons)
 {
-    char joined[2048] = "";
-    const json_t *reason;
-    size_t i, n = 0;
+    char joined[2048];
 
-    json_array_foreach(reasons, i, reason) if (json_is_string(reason) && n < sizeof(joined)) n +=
-        (size_t)snprintf(joined + n, sizeof(joined) - n, "%s%s", n ? "; " : "",
-                         json_string_value(reason));
-    csv_text(out, joined);
+    csv_text(out, dwb_figure_reasons(reasons, joined, sizeof(joined)));
 }
 
 static void csv_bound(FILE *out, const struct dwb_report_bound *bound, bool is_last)
@@ -199,9 +196,19 @@ int dwb_render_json(const json_t *document, FILE *out)
 int dwb_render(const struct dwb_report *report, enum dwb_format format,
                const struct dwb_terminal *terminal, FILE *out)
 {
-    if (format == DWB_FORMAT_CSV)
-        return dwb_render_csv(report, out);
-    if (format == DWB_FORMAT_JSON)
+    switch (format) {
+    case DWB_FORMAT_JSON:
         return dwb_render_json(report->document, out);
+    case DWB_FORMAT_CSV:
+        return dwb_render_csv(report, out);
+    case DWB_FORMAT_JUNIT:
+        return dwb_render_junit(report, out);
+    case DWB_FORMAT_MARKDOWN:
+        return dwb_render_markdown(report, out);
+    case DWB_FORMAT_HTML:
+        return dwb_render_html(report, out);
+    case DWB_FORMAT_TABLE:
+        break;
+    }
     return dwb_render_table(report, terminal, out);
 }

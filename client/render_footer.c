@@ -5,12 +5,8 @@
 
 #include "client/render.h"
 
-#include "common/cleanup.h"
+#include "client/figures.h"
 
-#include <errno.h>
-#include <inttypes.h>
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define GROUPS_MAX   12
@@ -21,14 +17,6 @@ struct group {
     const char *reason;
     char names[256];
 };
-
-static const char *text_of(const json_t *object, const char *key)
-{
-    const json_t *value = json_object_get(object, key);
-
-    /* Processes that differ leave {first, last, distinct}. */
-    return json_string_value(json_is_object(value) ? json_object_get(value, "first") : value);
-}
 
 static bool lists(const char *names, const char *name)
 {
@@ -140,74 +128,20 @@ static void footer_measuring(const struct dwb_report *report, const struct dwb_t
     dwb_terminal_wrap(out, line, LABEL_INDENT, terminal->columns);
 }
 
-/* The kernel of each operation when all layers share one; how many there are otherwise. */
-static void footer_kernels(const struct dwb_report *report, const struct dwb_terminal *terminal,
-                           FILE *out)
+static void footer_line(const char *label, const char *text, const struct dwb_terminal *terminal,
+                        FILE *out)
 {
-    static const char *const names[] = {"standard", "depthwise", "pointwise"};
-    char line[1024] = "kernels: ";
-    size_t n = strlen(line);
+    char line[1088];
 
-    for (size_t k = 0; k < 3 && n < sizeof(line); k++) {
-        const char *kernel = report->n_rows ? report->rows[0].operations[k].kernel : NULL;
-        size_t n_distinct = 0;
-
-        for (size_t i = 0; i < report->n_rows; i++) {
-            const char *own = report->rows[i].operations[k].kernel;
-            size_t before = 0;
-
-            while (before < i && own &&
-                   (!report->rows[before].operations[k].kernel ||
-                    strcmp(report->rows[before].operations[k].kernel, own)))
-                before++;
-            n_distinct += own && before == i;
-        }
-        if (n_distinct == 1 && kernel)
-            n += (size_t)snprintf(line + n, sizeof(line) - n, "%s%s %s", k ? ", " : "", names[k],
-                                  kernel);
-        else
-            n += (size_t)snprintf(line + n, sizeof(line) - n, "%s%s %zu kinds", k ? ", " : "",
-                                  names[k], n_distinct);
-    }
-    dwb_terminal_wrap(out, line, LABEL_INDENT, terminal->columns);
-}
-
-/* GFLOP/s of the multiply-add loop: the best of what was seen beside the layers. */
-static double peak_gflops(const struct dwb_report *report)
-{
-    double peak = NAN;
-
-    for (size_t i = 0; i < report->n_rows; i++)
-        peak = fmax(peak, report->rows[i].peak_gflops); /* a NAN loses against a number */
-    return peak;
-}
-
-static void footer_machine(const struct dwb_report *report, const struct dwb_terminal *terminal,
-                           FILE *out)
-{
-    const json_t *environment = json_object_get(report->document, "environment");
-    const char *model = text_of(json_object_get(environment, "cpu"), "model");
-    const char *hypervisor = text_of(environment, "hypervisor");
-    const char *kernel = text_of(environment, "kernel");
-    const char *isa = report->n_rows ? report->rows[0].isa : NULL;
-    double peak = peak_gflops(report);
-    char line[512], peak_text[64] = "peak not measured";
-    int n_kernel = kernel ? (int)strcspn(kernel, "#") : 0; /* "Linux 6.1.0 #1 SMP ..." */
-
-    if (isfinite(peak))
-        snprintf(peak_text, sizeof(peak_text), "peak %.0f GFLOP/s measured", peak);
-    while (n_kernel > 0 && kernel[n_kernel - 1] == ' ')
-        n_kernel--;
-    snprintf(line, sizeof(line), "machine: %s, %s, %s, %.*s%s%s", model ? model : "CPU not known",
-             isa ? isa : "ISA not known", peak_text, n_kernel ? n_kernel : 20,
-             n_kernel ? kernel : "kernel not known", hypervisor ? ", under " : "",
-             hypervisor ? hypervisor : "");
+    snprintf(line, sizeof(line), "%s: %s", label, text);
     dwb_terminal_wrap(out, line, LABEL_INDENT, terminal->columns);
 }
 
 void dwb_render_footer(const struct dwb_report *report, const struct dwb_terminal *terminal,
                        FILE *out)
 {
+    char text[1024];
+
     fputc('\n', out);
     dwb_terminal_wrap(
         out,
@@ -219,6 +153,6 @@ void dwb_render_footer(const struct dwb_report *report, const struct dwb_termina
     footer_counters(report, terminal, out);
     footer_dropped(report, terminal, out);
     footer_measuring(report, terminal, out);
-    footer_machine(report, terminal, out);
-    footer_kernels(report, terminal, out);
+    footer_line("machine", dwb_figure_machine(report, text, sizeof(text)), terminal, out);
+    footer_line("kernels", dwb_figure_kernels(report, text, sizeof(text)), terminal, out);
 }

@@ -6,6 +6,7 @@
  */
 
 #include "client/render.h"
+#include "client/figures.h"
 #include "client/table.h"
 #include "common/cleanup.h"
 
@@ -20,8 +21,7 @@ struct view {
     const struct dwb_report *report;
     const struct dwb_terminal *terminal;
     enum layout layout;
-    double time_unit_ns;
-    const char *time_unit;
+    struct dwb_time_unit time_unit;
     struct dwb_table *table;
     int r; /* the first -ENOMEM */
 };
@@ -38,79 +38,26 @@ static void note(struct view *view, const char *text)
         view->r = dwb_table_note(view->table, text);
 }
 
-static void choose_time_unit(struct view *view)
-{
-    double longest = 0;
-
-    for (size_t i = 0; i < view->report->n_rows; i++)
-        longest = fmax(longest, view->report->rows[i].operations[DWB_REPORT_STANDARD].floor_ns);
-    view->time_unit_ns = longest >= 1e8 ? 1e6 : 1e3;
-    view->time_unit = longest >= 1e8 ? "ms" : view->terminal->utf8 ? "µs" : "us";
-}
-
 static void add_time(struct view *view, double ns)
 {
-    char text[32] = "-";
+    char text[32];
 
-    if (isfinite(ns))
-        snprintf(text, sizeof(text), "%.*f", ns / view->time_unit_ns < 10 ? 2 : 1,
-                 ns / view->time_unit_ns);
-    add(view, DWB_STYLE_PLAIN, text);
-}
-
-static const char *format_ratio(const struct view *view, double ratio, double half_width,
-                                char *text, size_t size)
-{
-    const char *sign = view->terminal->utf8 ? "±" : "+-";
-    double percent = 100 * half_width;
-
-    if (isfinite(ratio) && percent > 100)
-        snprintf(text, size, "%.4f %s>100%%", ratio, sign);
-    else if (isfinite(ratio) && isfinite(percent))
-        snprintf(text, size, "%.4f %s%.*f%%", ratio, sign,
-                 percent < 0.095 ? 2
-                 : percent < 100 ? 1
-                                 : 0,
-                 percent);
-    else if (isfinite(ratio))
-        snprintf(text, size, "%.4f", ratio);
-    else
-        snprintf(text, size, "-");
-    return text;
+    add(view, DWB_STYLE_PLAIN, dwb_figure_time(ns, view->time_unit, text, sizeof(text)));
 }
 
 static void add_ratio(struct view *view, double ratio, double half_width)
 {
     char text[48];
 
-    add(view, DWB_STYLE_BOLD, format_ratio(view, ratio, half_width, text, sizeof(text)));
+    add(view, DWB_STYLE_BOLD,
+        dwb_figure_ratio(ratio, half_width, view->terminal->utf8, text, sizeof(text)));
 }
 
 static void add_share(struct view *view, double share)
 {
-    char text[32] = "-";
+    char text[32];
 
-    if (isfinite(share))
-        snprintf(text, sizeof(text), "%.0f%%", 100 * share);
-    add(view, DWB_STYLE_BOLD, text);
-}
-
-static const char *rate(double value, int width, char *buffer, size_t size)
-{
-    if (isfinite(value))
-        snprintf(buffer, size, "%*.*f", width, value < 9.95 ? 1 : 0, value);
-    else
-        snprintf(buffer, size, "%*s", width, "-");
-    return buffer;
-}
-
-static const char *percent(double value, int width, char *buffer, size_t size)
-{
-    if (isfinite(value))
-        snprintf(buffer, size, "%*.0f", width, value);
-    else
-        snprintf(buffer, size, "%*s", width, "-");
-    return buffer;
+    add(view, DWB_STYLE_BOLD, dwb_figure_share(share, text, sizeof(text)));
 }
 
 static void add_rates(struct view *view, const struct dwb_report_figures *operations)
@@ -118,11 +65,11 @@ static void add_rates(struct view *view, const struct dwb_report_figures *operat
     char cells[3][24], text[96];
 
     for (size_t k = 0; k < 3; k++)
-        rate(operations[k].gflops, 4, cells[k], sizeof(cells[k]));
+        dwb_figure_rate(operations[k].gflops, 4, cells[k], sizeof(cells[k]));
     snprintf(text, sizeof(text), "%s %s %s", cells[0], cells[1], cells[2]);
     add(view, DWB_STYLE_PLAIN, text);
     for (size_t k = 0; k < 3; k++)
-        percent(operations[k].percent_of_peak, 3, cells[k], sizeof(cells[k]));
+        dwb_figure_percent(operations[k].percent_of_peak, 3, cells[k], sizeof(cells[k]));
     snprintf(text, sizeof(text), "%s %s %s", cells[0], cells[1], cells[2]);
     add(view, DWB_STYLE_PLAIN, text);
 }
@@ -131,29 +78,14 @@ static void add_rates(struct view *view, const struct dwb_report_figures *operat
 static void note_below(struct view *view, const char *shape,
                        const struct dwb_report_figures *operations)
 {
-    static const char *const names[] = {"std", "dw", "pw"};
-    char text[256] = "", cell[24], share[24];
-    size_t n = 0;
+    char rates[160], text[288];
+    bool with_shape = view->layout >= LAYOUT_SHAPE_BELOW && shape;
 
     if (view->layout < LAYOUT_RATES_BELOW)
         return;
-    if (view->layout >= LAYOUT_SHAPE_BELOW && shape)
-        n += (size_t)snprintf(text, sizeof(text), "%s; ", shape);
-    n += (size_t)snprintf(text + n, sizeof(text) - n, "GFLOP/s (%% of peak): ");
-    for (size_t k = 0; k < 3 && n < sizeof(text); k++)
-        n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s %s (%s)", k ? ", " : "", names[k],
-                              rate(operations[k].gflops, 0, cell, sizeof(cell)),
-                              percent(operations[k].percent_of_peak, 0, share, sizeof(share)));
+    snprintf(text, sizeof(text), "%s%s%s", with_shape ? shape : "", with_shape ? "; " : "",
+             dwb_figure_rates(operations, rates, sizeof(rates)));
     note(view, text);
-}
-
-static void format_shape(const struct dwb_report_row *row, char *buffer, size_t size)
-{
-    bool valid = row->padding && strcmp(row->padding, "valid") == 0;
-
-    snprintf(buffer, size, "%" PRIu64 " %" PRIu64 "x%" PRIu64 " k%" PRIu64 " s%" PRIu64 "%s",
-             row->input_size, row->in_channels, row->out_channels, row->kernel_size, row->stride,
-             valid ? " valid" : "");
 }
 
 static void add_header(struct view *view)
@@ -176,30 +108,20 @@ static void add_header(struct view *view)
             if ((i == 1 && view->layout >= LAYOUT_SHAPE_BELOW) ||
                 ((i == 7 || i == 8) && view->layout >= LAYOUT_RATES_BELOW))
                 continue;
-            add(view, DWB_STYLE_BOLD, names[i][line] ? names[i][line] : view->time_unit);
+            add(view, DWB_STYLE_BOLD, names[i][line] ? names[i][line] : view->time_unit.name);
         }
 }
 
 static void note_reasons(struct view *view, const struct dwb_report_row *row)
 {
     char text[2048], line[2112];
-    const json_t *reason;
-    size_t i, n;
 
-    if (row->outputs_wrong)
-        note(view, "OUTPUTS WRONG: a kernel's results differ from the reference; its times mean "
-                   "nothing.");
-    if (!isfinite(row->ratio) && !(row->why && strstr(row->why, "no ratio"))) {
-        snprintf(text, sizeof(text), "no ratio: %s",
-                 row->ratio_reason ? row->ratio_reason : "the result does not say why");
-        note(view, text);
+    if (row->outputs_wrong || !isfinite(row->ratio)) {
+        dwb_figure_why(row, text, sizeof(text));
+        if (!row->why || strcmp(text, row->why) != 0) /* that one was said */
+            note(view, text);
     }
-    n = 0;
-    json_array_foreach(row->verdict_reasons, i,
-                       reason) if (json_is_string(reason) && n < sizeof(text)) n +=
-        (size_t)snprintf(text + n, sizeof(text) - n, "%s%s", n ? "; " : "",
-                         json_string_value(reason));
-    if (n > 0) {
+    if (dwb_figure_reasons(row->verdict_reasons, text, sizeof(text))[0]) {
         snprintf(line, sizeof(line), "%s: %s", row->verdict ? row->verdict : "verdict", text);
         note(view, line);
     }
@@ -212,29 +134,11 @@ static void note_fused(struct view *view, const struct dwb_report_row *row)
 
     if (!isfinite(row->ratio_fused) || !isfinite(row->theory))
         return;
-    format_ratio(view, row->ratio_fused, row->fused_half_width, ratio, sizeof(ratio));
+    dwb_figure_ratio(row->ratio_fused, row->fused_half_width, view->terminal->utf8, ratio,
+                     sizeof(ratio));
     snprintf(text, sizeof(text), "fused: %s, %.0f%% of the saving", ratio,
              100 * row->theory / row->ratio_fused);
     note(view, text);
-}
-
-/* What holds each operation, and how much of that bound it reaches. */
-static void note_bounds(struct view *view, const struct dwb_report_row *row)
-{
-    static const char *const names[DWB_REPORT_N_BOUNDS] = {"std", "dw", "pw", "separable", "fused"};
-    char text[192] = "", share[24];
-    size_t n = 0;
-
-    for (size_t k = 0; k < DWB_REPORT_N_BOUNDS && n < sizeof(text); k++) {
-        const struct dwb_report_bound *bound = &row->bounds[k];
-
-        if (bound->held_by && isfinite(bound->percent))
-            n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s %.8s (%s%%)",
-                                  n ? ", " : "held by: ", names[k], bound->held_by,
-                                  percent(bound->percent, 0, share, sizeof(share)));
-    }
-    if (n > 0)
-        note(view, text);
 }
 
 /* What the hardware counted of one form over the other, beside what theory says. */
@@ -261,51 +165,23 @@ static void note_counted(struct view *view, const struct dwb_report_row *row)
     note(view, text);
 }
 
-/* Under a peer's row: how our kernels do against it, an operation each. */
-static void note_speedup(struct view *view, const struct dwb_report_row *row)
+static void note_if_any(struct view *view, const char *text)
 {
-    static const char *const names[] = {"standard", "depthwise", "pointwise", "separable"};
-    const json_t *speedup = json_object_get(row->entry, "native_speedup");
-    char text[320], cell[48];
-    size_t n = 0;
-
-    if (!speedup)
-        return;
-    for (size_t k = 0; k < sizeof(names) / sizeof(names[0]) && n < sizeof(text); k++) {
-        const json_t *ratio = json_object_get(speedup, names[k]);
-        double value = json_number_value(json_object_get(ratio, "floor"));
-        double half = json_number_value(json_object_get(ratio, "half_width"));
-
-        if (value > 0 && half > 0)
-            snprintf(cell, sizeof(cell), "%.3f %s%.1f%%", value, view->terminal->utf8 ? "±" : "+-",
-                     100 * half);
-        else if (value > 0)
-            snprintf(cell, sizeof(cell), "%.3f", value);
-        else
-            snprintf(cell, sizeof(cell), "-");
-        n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s %s",
-                              k ? ", " : "its time / native's: ", names[k], cell);
-    }
-    note(view, text);
+    if (text[0])
+        note(view, text);
 }
 
 static void add_row(struct view *view, const struct dwb_report_row *row)
 {
-    const char *verdict = row->outputs_wrong ? "WRONG" : row->verdict ? row->verdict : "-";
+    const char *verdict = dwb_figure_verdict(row);
     enum dwb_style style = row->outputs_wrong || strcmp(verdict, "contaminated") == 0
                                ? DWB_STYLE_BAD
                            : strcmp(verdict, "stable") == 0 ? DWB_STYLE_GOOD
                                                             : DWB_STYLE_WARNING;
-    char shape[96], theory[32] = "-", name[DWB_TABLE_CELL_MAX];
+    char shape[96], theory[32] = "-", name[DWB_TABLE_CELL_MAX], text[320];
 
-    format_shape(row, shape, sizeof(shape));
-    snprintf(name, sizeof(name), row->repeat > 1 ? "%.60s x%" PRIu64 : "%.60s", row->name,
-             row->repeat);
-    if (row->backend && strcmp(row->backend, "native") != 0) {
-        size_t n = strlen(name);
-
-        snprintf(name + n, sizeof(name) - n, " %s", row->backend);
-    }
+    dwb_figure_shape(row, shape, sizeof(shape));
+    dwb_figure_layer(row, name, sizeof(name));
     add(view, DWB_STYLE_BOLD, name);
     if (view->layout < LAYOUT_SHAPE_BELOW)
         add(view, DWB_STYLE_PLAIN, shape);
@@ -321,9 +197,9 @@ static void add_row(struct view *view, const struct dwb_report_row *row)
     add(view, style, verdict);
     note_below(view, shape, row->operations);
     note_fused(view, row);
-    note_bounds(view, row);
+    note_if_any(view, dwb_figure_bounds(row, text, sizeof(text)));
     note_counted(view, row);
-    note_speedup(view, row);
+    note_if_any(view, dwb_figure_speedup(row, view->terminal->utf8, text, sizeof(text)));
     if (row->why)
         note(view, row->why);
     note_reasons(view, row);
@@ -393,7 +269,7 @@ int dwb_render_table(const struct dwb_report *report, const struct dwb_terminal 
         unsigned gap = 2;
         int r;
 
-        choose_time_unit(&view);
+        view.time_unit = dwb_figure_time_unit(report, terminal->utf8);
         r = fill(&view);
         if (r == 0 && dwb_table_width(view.table, 2) > terminal->columns)
             gap = 1;

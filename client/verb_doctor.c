@@ -96,7 +96,7 @@ static int ask_private_daemon(struct dwb_findings *findings, json_t **ret_info)
     struct dwb_private_daemon daemon = {0};
     int r;
 
-    if (dwb_private_daemon_start(&daemon) != DWB_EXIT_OK) {
+    if (dwb_private_daemon_start(&(struct dwb_private_daemon_options){0}, &daemon) != DWB_EXIT_OK) {
         dwb_findings_add(findings, DWB_FINDING_PROBLEM, "daemon", NULL,
                          "a private daemon cannot be started");
         return DWB_EXIT_FAILED;

@@ -31,7 +31,7 @@ const struct dwb_verb dwb_verb_result = {
     .help = "Prints the report of a job that is done; --format json gives the whole document.\n"
             "--environment prints what its processes recorded of the machine, and why a member\n"
             "could not be read; with --format json that object alone.",
-    .options = DWB_OPTION_SOCKET | DWB_OPTION_ENVIRONMENT | DWB_OPTION_FORMAT | DWB_OPTION_OUTPUT |
+    .options = DWB_OPTION_SOCKET | DWB_OPTION_ENVIRONMENT | DWB_OPTION_REPORT | DWB_OPTION_OUTPUT |
                DWB_OPTION_TIMEOUT,
     .min_arguments = 1,
     .max_arguments = 1,

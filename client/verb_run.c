@@ -45,6 +45,7 @@ static int measure(const struct dwb_cli *cli, const struct dwb_spec *spec,
 static int run(const struct dwb_cli *cli)
 {
     DWB_CLEANUP(dwb_spec_freep) struct dwb_spec *spec = NULL;
+    const struct dwb_private_daemon_options options = {0};
     struct dwb_private_daemon daemon = {0};
     json_t *document = NULL;
     struct dwb_output output;
@@ -57,7 +58,7 @@ static int run(const struct dwb_cli *cli)
     /* From here on nothing may end this process before the directory is gone. */
     dwb_interrupt_install();
     signal(SIGPIPE, SIG_IGN);
-    r = dwb_private_daemon_start(&daemon);
+    r = dwb_private_daemon_start(&options, &daemon);
     if (r == DWB_EXIT_OK)
         r = measure(cli, spec, &daemon, &document);
     dwb_private_daemon_stop(&daemon);
@@ -80,7 +81,7 @@ const struct dwb_verb dwb_verb_run = {
         "    dwbenchctl run example\n"
         "    dwbenchctl run mobilenet_v1 --budget 1s --format csv -o v1.csv\n"
         "    dwbenchctl run --layer Dk=3,Dx=56,M=128,N=128 --isa avx2",
-    .options = DWB_OPTION_LAYER | DWB_OPTION_JOB | DWB_OPTION_ENVIRONMENT | DWB_OPTION_FORMAT |
+    .options = DWB_OPTION_LAYER | DWB_OPTION_JOB | DWB_OPTION_ENVIRONMENT | DWB_OPTION_REPORT |
                DWB_OPTION_OUTPUT | DWB_OPTION_TIMEOUT | DWB_OPTION_QUIET,
     .max_arguments = 1,
     .run = run,

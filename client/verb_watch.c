@@ -40,7 +40,7 @@ const struct dwb_verb dwb_verb_watch = {
     .summary = "follow a job and print its report",
     .help =
         "Follows a job to its end and prints the report. Ctrl-C ends the watching, not the job.",
-    .options = DWB_OPTION_SOCKET | DWB_OPTION_FORMAT | DWB_OPTION_OUTPUT | DWB_OPTION_TIMEOUT |
+    .options = DWB_OPTION_SOCKET | DWB_OPTION_REPORT | DWB_OPTION_OUTPUT | DWB_OPTION_TIMEOUT |
                DWB_OPTION_QUIET,
     .min_arguments = 1,
     .max_arguments = 1,

@@ -26,38 +26,11 @@
 #define ROWS_MAX     (DWB_RECORD_BYTES_MAX / 12) /* no row of samples or readings is shorter */
 #define FLAGS_ALL    (DWB_SAMPLE_SWITCHED | DWB_SAMPLE_MIGRATED | DWB_SAMPLE_STOLEN | DWB_SAMPLE_GAP)
 
-static const char *const operation_names[DWB_N_OPERATIONS] = {
-    [DWB_OPERATION_STANDARD] = "standard",
-    [DWB_OPERATION_DEPTHWISE] = "depthwise",
-    [DWB_OPERATION_POINTWISE] = "pointwise",
-    [DWB_OPERATION_SEPARABLE] = "separable",
-    [DWB_OPERATION_SEPARABLE_FUSED] = "separable_fused",
-    [DWB_OPERATION_CANARY] = "canary",
-    [DWB_OPERATION_FMA_PEAK] = "fma_peak",
-    [DWB_OPERATION_READ] = "read",
-    [DWB_OPERATION_TRIAD] = "triad",
-};
-
 static const char *const source_names[] = {
     [DWB_SOURCE_NONE] = NULL,           [DWB_SOURCE_HARDWARE] = "hardware",
     [DWB_SOURCE_SOFTWARE] = "software", [DWB_SOURCE_DERIVED] = "derived",
     [DWB_SOURCE_ANALYTIC] = "analytic", [DWB_SOURCE_SIMULATED] = "simulated",
 };
-
-const char *dwb_operation_name(enum dwb_operation operation)
-{
-    return (unsigned)operation < DWB_N_OPERATIONS ? operation_names[operation] : NULL;
-}
-
-int dwb_operation_from_name(const char *name, enum dwb_operation *ret_operation)
-{
-    for (size_t i = 0; i < DWB_N_OPERATIONS; i++)
-        if (strcmp(name, operation_names[i]) == 0) {
-            *ret_operation = (enum dwb_operation)i;
-            return 0;
-        }
-    return -EINVAL;
-}
 
 const char *dwb_source_name(enum dwb_source source)
 {
@@ -120,7 +93,8 @@ static json_t *subjects_to_json(const struct dwb_record *record)
             (json_int_t)s->bytes, "verified", (json_int_t)s->verified, "mismatched",
             (json_int_t)s->mismatched, "worst_error",
             isfinite(s->worst_error) ? json_real(s->worst_error) : json_null());
-        if (json_array_append_new(array, item) < 0) {
+        int r = s->side && item ? json_object_set_new(item, "side", json_stringn(&s->side, 1)) : 0;
+        if (json_array_append_new(array, item) < 0 || r < 0) {
             json_decref(array);
             return NULL;
         }
@@ -254,18 +228,30 @@ static int take_seed(const json_t *value, uint64_t *ret_seed)
     return 0;
 }
 
+/* The member is only there in a comparison. */
+static int take_side(const json_t *side, struct dwb_subject *subject)
+{
+    const char *text = json_string_value(side);
+
+    if (side && (!text || (strcmp(text, "a") != 0 && strcmp(text, "b") != 0)))
+        return -EINVAL;
+    subject->side = text ? text[0] : 0;
+    return 0;
+}
+
 static int take_subject(json_t *item, struct dwb_subject *subject)
 {
-    json_t *operation, *backend, *isa, *kernel, *algorithm, *level;
+    json_t *side = NULL, *operation, *backend, *isa, *kernel, *algorithm, *level;
     json_t *nominal, *executed, *bytes, *verified, *mismatched, *worst;
     const char *name;
 
     if (json_unpack_ex(item, NULL, JSON_STRICT,
-                       "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "operation",
-                       &operation, "backend", &backend, "isa", &isa, "kernel", &kernel, "algorithm",
-                       &algorithm, "level", &level, "macs_nominal", &nominal, "macs_executed",
-                       &executed, "bytes", &bytes, "verified", &verified, "mismatched", &mismatched,
-                       "worst_error", &worst) < 0)
+                       "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s?o}",
+                       "operation", &operation, "backend", &backend, "isa", &isa, "kernel", &kernel,
+                       "algorithm", &algorithm, "level", &level, "macs_nominal", &nominal,
+                       "macs_executed", &executed, "bytes", &bytes, "verified", &verified,
+                       "mismatched", &mismatched, "worst_error", &worst, "side", &side) < 0 ||
+        take_side(side, subject) < 0)
         return -EINVAL;
     name = json_string_value(operation);
     if (!name || dwb_operation_from_name(name, &subject->operation) < 0 ||

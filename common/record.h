@@ -20,19 +20,6 @@
 #define DWB_RECORD_SCHEMA    "dwbench.replicate/1"
 #define DWB_RECORD_BYTES_MAX (4u << 20)
 
-enum dwb_operation {
-    DWB_OPERATION_STANDARD,
-    DWB_OPERATION_DEPTHWISE,
-    DWB_OPERATION_POINTWISE,
-    DWB_OPERATION_SEPARABLE,       /* depthwise, then pointwise, through memory */
-    DWB_OPERATION_SEPARABLE_FUSED, /* depthwise rows straight into the pointwise */
-    DWB_OPERATION_CANARY,          /* fixed work that no layer changes: the machine's own drift */
-    DWB_OPERATION_FMA_PEAK,        /* register-only multiply-adds of the ISA */
-    DWB_OPERATION_READ,            /* read bandwidth of a memory level */
-    DWB_OPERATION_TRIAD,           /* a[i] = b[i] + s c[i] over a memory level */
-    DWB_N_OPERATIONS
-};
-
 enum dwb_source {                       /* where a value comes from; never mixed */
                   DWB_SOURCE_NONE,      /* not counted: `reason` says why */
                   DWB_SOURCE_HARDWARE,  /* PMU, user-only, own thread, never multiplexed */
@@ -73,6 +60,7 @@ struct dwb_subject {
     uint32_t verified;      /* output positions compared with the oracle; 0 = not an operation */
     uint32_t mismatched;    /* of those, past the tolerance */
     double worst_error;     /* largest |error| / tolerance seen */
+    char side;              /* 'a' or 'b' of a comparison; 0 = it is not part of one */
 };
 
 enum {                          /* dwb_sample.flags: external signals seen during the sample */
@@ -131,8 +119,6 @@ struct dwb_record {
     struct dwb_simulation *simulation; /* NULL = was not asked for in this replicate */
 };
 
-const char *dwb_operation_name(enum dwb_operation operation);
-int dwb_operation_from_name(const char *name, enum dwb_operation *ret_operation);
 const char *dwb_source_name(enum dwb_source source);    /* NULL for NONE */
 const char *dwb_outcome_name(enum dwb_outcome outcome); /* "counted", "no_pmu", ... */
 int dwb_outcome_from_name(const char *name, enum dwb_outcome *ret_outcome);

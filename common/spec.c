@@ -78,6 +78,7 @@ static int set_precision(struct dwb_spec *spec, const char *value, char *message
         return complain(message, "must be from 0.01% to 50%, such as 0.5% or 0.005: the half-width "
                                  "of the ratio's interval");
     spec->options.precision = fraction;
+    spec->options.precision_given = true;
     return 0;
 }
 
@@ -88,6 +89,7 @@ static int set_replicates(struct dwb_spec *spec, const char *value, char *messag
     if (dwb_spec_integer(value, 1, DWB_SPEC_REPLICATES_MAX, &n) < 0)
         return complain(message, "must be a whole number from 1 to 1000: fresh processes a layer");
     spec->options.replicates = (uint32_t)n;
+    spec->options.replicates_given = true;
     return 0;
 }
 
@@ -125,6 +127,44 @@ static int set_geometry(struct dwb_spec *spec, const char *value, char *message)
                         "of a line with a power of two of sets, such as "
                         "32768,8,64/49152,12,64/33554432,16,64");
     dwb_geometry_text(&geometry, spec->options.geometry);
+    return 0;
+}
+
+static int set_side(const char *value, char *message, bool *ret_has, struct dwb_side *ret_side)
+{
+    int r = dwb_side_parse(value, message, ret_side);
+
+    *ret_has = *ret_has || r == 0;
+    return r;
+}
+
+static int set_a(struct dwb_spec *spec, const char *value, char *message)
+{
+    return set_side(value, message, &spec->options.has_a, &spec->options.a);
+}
+
+static int set_b(struct dwb_spec *spec, const char *value, char *message)
+{
+    return set_side(value, message, &spec->options.has_b, &spec->options.b);
+}
+
+static int set_operations(struct dwb_spec *spec, const char *value, char *message)
+{
+    if (dwb_operations_from_text(value, &spec->options.operations) < 0)
+        return complain(message, "must be some of standard, depthwise, pointwise, separable, "
+                                 "separable_fused, each once");
+    return 0;
+}
+
+static int set_delta(struct dwb_spec *spec, const char *value, char *message)
+{
+    double fraction;
+
+    if (dwb_fraction_parse(value, &fraction) < 0 || fraction < PRECISION_MIN ||
+        fraction > PRECISION_MAX)
+        return complain(message, "must be from 0.01% to 50%, such as 0.5% or 0.005: a change that "
+                                 "small does not matter");
+    spec->options.delta = fraction;
     return 0;
 }
 
@@ -181,6 +221,10 @@ int dwb_spec_option(struct dwb_spec *spec, const char *key, const char *value,
         {"backends", set_backends},
         {"simulate", set_simulate},
         {"geometry", set_geometry},
+        {"a", set_a},
+        {"b", set_b},
+        {"operations", set_operations},
+        {"delta", set_delta},
         {"alpha", set_alpha},
         {"resolution", set_resolution},
         {"network_resolution", set_network_resolution},
@@ -209,6 +253,9 @@ struct dwb_spec *dwb_spec_new(void)
         .replicates = DWB_SPEC_REPLICATES_DEFAULT,
         .seed = 1,
         .backends = DWB_BACKEND_NATIVE,
+        .operations = 1u << DWB_OPERATION_STANDARD | 1u << DWB_OPERATION_DEPTHWISE |
+                      1u << DWB_OPERATION_POINTWISE,
+        .delta = DWB_SPEC_DELTA_DEFAULT,
     };
     return spec;
 }
@@ -289,6 +336,50 @@ int dwb_spec_resolve(struct dwb_spec *spec, const struct dwb_yaml_node *const *p
     return r;
 }
 
+static int refuse_sides(struct dwb_diags *diags, const char *field, const char *message)
+{
+    dwb_diags_add(diags, 0, 0, field, NULL, "%s", message);
+    return -EINVAL;
+}
+
+static int check_sides(const struct dwb_options *options, struct dwb_diags *diags)
+{
+    const struct dwb_side *a = &options->a, *b = &options->b;
+
+    if (options->has_a != options->has_b)
+        return refuse_sides(diags, options->has_a ? "b" : "a",
+                            "is missing: a comparison has two sides, a and b");
+    if (!options->has_a)
+        return 0;
+    if (a->has_form != b->has_form)
+        return refuse_sides(diags, a->has_form ? "b" : "a",
+                            "needs a form (standard, separable, fused, ...), as the other side "
+                            "has one");
+    if ((a->kind == DWB_SIDE_WORKER) != (b->kind == DWB_SIDE_WORKER))
+        return refuse_sides(diags, a->kind == DWB_SIDE_WORKER ? "b" : "a",
+                            "must be a worker, as the other side is one");
+    if (a->kind == DWB_SIDE_WORKER &&
+        (a->isa != DWB_ISA_AUTO || b->isa != DWB_ISA_AUTO || a->extra_every || b->extra_every))
+        return refuse_sides(diags, "a",
+                            "a worker is taken as it is: give the ISA to both by isa, "
+                            "and plant nothing");
+    if (options->simulate)
+        return refuse_sides(diags, "simulate", "is for measuring a ratio, not for comparing sides");
+    return 0;
+}
+
+int dwb_spec_check(struct dwb_spec *spec, struct dwb_diags *diags)
+{
+    struct dwb_options *options = &spec->options;
+
+    if (!options->replicates_given)
+        options->replicates =
+            options->has_a ? DWB_SPEC_GATE_REPLICATES : DWB_SPEC_REPLICATES_DEFAULT;
+    if (!options->precision_given)
+        options->precision = options->has_a ? options->delta / 2 : DWB_SPEC_PRECISION_DEFAULT;
+    return check_sides(options, diags);
+}
+
 int dwb_spec_set(struct dwb_spec *spec, const char *key, const char *value, struct dwb_diags *diags)
 {
     char message[DWB_SPEC_MESSAGE_MAX];
@@ -335,6 +426,21 @@ static int append_layers(const struct dwb_spec *spec, json_t *array)
     return 0;
 }
 
+static int sides_to_json(const struct dwb_options *options, json_t *object)
+{
+    char a[DWB_SIDE_TEXT_MAX], b[DWB_SIDE_TEXT_MAX], operations[DWB_OPERATIONS_TEXT_MAX];
+
+    if (!options->has_a)
+        return 0;
+    dwb_side_to_text(&options->a, a);
+    dwb_side_to_text(&options->b, b);
+    dwb_operations_to_text(options->operations, operations);
+    return json_object_set_new(object, "a", json_string(a)) |
+           json_object_set_new(object, "b", json_string(b)) |
+           json_object_set_new(object, "operations", json_string(operations)) |
+           json_object_set_new(object, "delta", json_real(options->delta));
+}
+
 json_t *dwb_spec_to_json(const struct dwb_spec *spec)
 {
     const struct dwb_options *options = &spec->options;
@@ -359,6 +465,7 @@ json_t *dwb_spec_to_json(const struct dwb_spec *spec)
         r |= json_object_set_new(object, "simulate", json_true());
     if (options->geometry[0])
         r |= json_object_set_new(object, "geometry", json_string(options->geometry));
+    r |= sides_to_json(options, object);
     if (spec->is_suite) {
         layers = json_array();
         r |= json_object_set_new(object, "alpha", json_real(spec->alpha));

@@ -11,7 +11,9 @@
 
 #include "common/diag.h"
 #include "common/layer.h"
+#include "common/side.h"
 #include "common/simulation.h"
+#include "common/terms.h"
 
 #include <jansson.h>
 
@@ -22,15 +24,9 @@
 #define DWB_SPEC_PRECISION_DEFAULT  0.005
 #define DWB_SPEC_REPLICATES_DEFAULT 10
 #define DWB_SPEC_REPLICATES_MAX     1000
+#define DWB_SPEC_DELTA_DEFAULT      0.005
+#define DWB_SPEC_GATE_REPLICATES    20 /* of a job that compares; its precision is delta / 2 */
 #define DWB_SPEC_NETWORK_RESOLUTION 224
-
-enum dwb_isa { DWB_ISA_AUTO, DWB_ISA_PORTABLE, DWB_ISA_AVX2, DWB_ISA_AVX512, DWB_ISA_NEON };
-enum dwb_cache_mode { DWB_CACHE_WARM, DWB_CACHE_COLD };
-
-/* Whose kernels: ours, or a peer's library (kernels/backends); bits of a mask. */
-enum { DWB_BACKEND_NATIVE = 1 << 0, DWB_BACKEND_ONEDNN = 1 << 1, DWB_BACKEND_XNNPACK = 1 << 2 };
-#define DWB_N_BACKENDS        3
-#define DWB_BACKENDS_TEXT_MAX 32 /* "native,onednn,xnnpack" */
 
 /* Job options, each a YAML key of the same name (and a client flag). */
 struct dwb_options {
@@ -43,6 +39,14 @@ struct dwb_options {
     uint32_t backends;         /* backends: native,onednn,xnnpack   or a list; in the same blocks */
     bool simulate;             /* simulate: true   count one call under Valgrind as well */
     char geometry[DWB_GEOMETRY_TEXT_MAX]; /* geometry: I1/D1/LL   of that; "" = this machine's */
+
+    /* A job that compares two sides in place of measuring the ratio has a and b. */
+    bool has_a, has_b;
+    struct dwb_side a, b; /* a: native   b: onednn,avx2 */
+    uint32_t operations;  /* operations: standard,depthwise,pointwise   bits 1 << operation */
+    double delta;         /* delta: 0.5%   a change that small does not matter */
+
+    bool precision_given, replicates_given; /* else dwb_spec_check puts the default */
 };
 
 struct dwb_spec {
@@ -56,16 +60,6 @@ struct dwb_spec {
     size_t n_layers;
     struct dwb_options options;
 };
-
-const char *dwb_isa_name(enum dwb_isa isa);
-int dwb_isa_from_name(const char *name, enum dwb_isa *ret_isa); /* -EINVAL */
-const char *dwb_cache_mode_name(enum dwb_cache_mode mode);
-int dwb_cache_mode_from_name(const char *name, enum dwb_cache_mode *ret_mode); /* -EINVAL */
-
-const char *dwb_backend_name(unsigned bit); /* bit number 0..DWB_N_BACKENDS-1 */
-/* "native,onednn" -> mask; -EINVAL: an unknown name, one twice, none. */
-int dwb_backends_from_text(const char *text, uint32_t *ret_mask);
-void dwb_backends_to_text(uint32_t mask, char buffer[DWB_BACKENDS_TEXT_MAX]);
 
 /* "6s", "500ms", "1.5m" -> ns; -EINVAL, -ERANGE (does not fit 63 bits). */
 int dwb_duration_parse(const char *text, uint64_t *ret_ns);
@@ -85,6 +79,24 @@ int dwb_spec_parse_flag(const char *text, struct dwb_diags *diags, struct dwb_sp
  */
 int dwb_spec_set(struct dwb_spec *spec, const char *key, const char *value,
                  struct dwb_diags *diags);
+
+/*
+ * What only the whole of the options shows, and the defaults that depend on it: both sides of a
+ * comparison or none, sides that can be held against each other. dwb_spec_parse has done it; call
+ * it after the last dwb_spec_set. 0; -EINVAL with findings.
+ */
+int dwb_spec_check(struct dwb_spec *spec, struct dwb_diags *diags);
+
+/* The job compares two sides; the two are programs, each measured in processes of its own. */
+static inline bool dwb_spec_compares(const struct dwb_spec *spec)
+{
+    return spec->options.has_a;
+}
+
+static inline bool dwb_spec_compares_workers(const struct dwb_spec *spec)
+{
+    return spec->options.has_a && spec->options.a.kind == DWB_SIDE_WORKER;
+}
 
 /* Canonical document: parsing its dump gives an equal spec. New reference; NULL without memory. */
 json_t *dwb_spec_to_json(const struct dwb_spec *spec);

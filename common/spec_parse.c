@@ -33,7 +33,7 @@ static const struct field {
 
 static const char layer_keys[] = "name, Dk, Dx, M, N, stride, padding, repeat";
 static const char option_keys[] = "isa, cache, budget, precision, replicates, seed, backends, "
-                                  "simulate, geometry";
+                                  "simulate, geometry, a, b, operations, delta";
 static const char suite_keys[] = "name, defaults, layers, alpha, resolution, network_resolution";
 
 enum mapping_kind { A_LAYER_FILE, A_LAYER_OF_A_SUITE, THE_DEFAULTS };
@@ -149,7 +149,14 @@ static void unknown_key(const struct reader *reader, const struct dwb_yaml_node 
     find_at(reader, key, key->text, NULL, message);
 }
 
-/* "a,b" of [a, b], for the one option that may be a list; NULL where an item is no single value. */
+/* Options whose value is text with commas, for which YAML has a list of its own. */
+static bool takes_list(const char *key)
+{
+    return strcmp(key, "backends") == 0 || strcmp(key, "operations") == 0 ||
+           strcmp(key, "a") == 0 || strcmp(key, "b") == 0;
+}
+
+/* "a,b" of [a, b], for an option that may be a list; NULL where an item is no single value. */
 static const char *joined(const struct dwb_yaml_node *list, char *buffer, size_t size)
 {
     size_t n = 0;
@@ -171,7 +178,7 @@ static int read_option(const struct reader *reader, const struct dwb_yaml_node *
     const char *text = item->text;
     int r;
 
-    if (item->type == DWB_YAML_SEQUENCE && strcmp(key->text, "backends") == 0)
+    if (item->type == DWB_YAML_SEQUENCE && takes_list(key->text))
         text = joined(item, list, sizeof(list));
     r = dwb_spec_option(spec, key->text, text ? text : "", message);
     if (r == -ENOENT)
@@ -357,6 +364,8 @@ static int read_root(const struct dwb_yaml_node *root, struct dwb_diags *diags,
     }
     r = dwb_yaml_get(root, "layers") ? read_suite_file(&reader, root, spec)
                                      : read_layer_file(&reader, root, spec);
+    if (r == 0)
+        r = dwb_spec_check(spec, diags);
     if (r < 0)
         return r;
     *ret_spec = dwb_steal(spec);

@@ -1,7 +1,8 @@
 #include "daemon/api.h"
 
-/* See api.h. A path either has a row in `routes`, or is one of the jobs' own below /v1/jobs/ID. */
+/* See api.h. A path either has a row in `routes`, or is below /v1/jobs/ID or /v1/baselines/NAME. */
 
+#include "daemon/api_baselines.h"
 #include "daemon/api_jobs.h"
 #include "daemon/clock.h"
 #include "daemon/jobid.h"
@@ -12,7 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define JOBS_PATH "/v1/jobs"
+#define JOBS_PATH      "/v1/jobs"
+#define BASELINES_PATH "/v1/baselines"
 
 /* ---- /v1/info ---- */
 
@@ -117,7 +119,7 @@ static void reply_metrics(struct dwb_api *api, struct dwb_http_exchange *exchang
 
 /* ---- routes ---- */
 
-enum { GET = 1, POST = 2, DELETE = 4 };
+enum { GET = 1, POST = 2, DELETE = 4, PUT = 8 };
 
 static unsigned method_bit(const char *method)
 {
@@ -125,6 +127,8 @@ static unsigned method_bit(const char *method)
         return GET;
     if (strcmp(method, "POST") == 0)
         return POST;
+    if (strcmp(method, "PUT") == 0)
+        return PUT;
     return strcmp(method, "DELETE") == 0 ? DELETE : 0;
 }
 
@@ -132,7 +136,8 @@ static bool allow(struct dwb_http_exchange *exchange, unsigned methods)
 {
     static const char *const texts[] = {[GET] = "GET, HEAD",
                                         [GET | POST] = "GET, HEAD, POST",
-                                        [GET | DELETE] = "GET, HEAD, DELETE"};
+                                        [GET | DELETE] = "GET, HEAD, DELETE",
+                                        [GET | PUT | DELETE] = "GET, HEAD, PUT, DELETE"};
 
     if (method_bit(dwb_http_method(exchange)) & methods)
         return true;
@@ -158,9 +163,8 @@ static const struct {
     unsigned methods;
     route_fn *fn;
 } routes[] = {
-    {JOBS_PATH, GET | POST, route_jobs},
-    {"/v1/info", GET, reply_info},
-    {"/healthz", GET, reply_health},
+    {JOBS_PATH, GET | POST, route_jobs}, {BASELINES_PATH, GET, dwb_api_baselines_list},
+    {"/v1/info", GET, reply_info},       {"/healthz", GET, reply_health},
     {"/metrics", GET, reply_metrics},
 };
 
@@ -200,6 +204,14 @@ static void route_job(struct dwb_api *api, struct dwb_http_exchange *exchange, c
         dwb_api_jobs_get(api, exchange, id);
 }
 
+static void route_baseline(struct dwb_api *api, struct dwb_http_exchange *exchange,
+                           const char *name)
+{
+    dwb_http_set_route(exchange, BASELINES_PATH "/{name}");
+    if (allow(exchange, GET | PUT | DELETE))
+        dwb_api_baselines_handle(api, exchange, name);
+}
+
 void dwb_api_handle(struct dwb_http_exchange *exchange, void *userdata)
 {
     struct dwb_api *api = userdata;
@@ -225,6 +237,8 @@ void dwb_api_handle(struct dwb_http_exchange *exchange, void *userdata)
     }
     if (strncmp(path, JOBS_PATH "/", sizeof(JOBS_PATH)) == 0)
         route_job(api, exchange, path + sizeof(JOBS_PATH));
+    else if (strncmp(path, BASELINES_PATH "/", sizeof(BASELINES_PATH)) == 0)
+        route_baseline(api, exchange, path + sizeof(BASELINES_PATH));
     else
         reply_not_found(exchange);
 }

@@ -60,7 +60,7 @@ static int take_object(const struct dwb_job_row *row, void *userdata)
     return request->object ? 0 : -ENOMEM;
 }
 
-static void reply_store_error(struct dwb_http_exchange *exchange, int r)
+void dwb_api_jobs_reply_store_error(struct dwb_http_exchange *exchange, int r)
 {
     if (r == -ENOENT)
         dwb_problem_reply(exchange, 404, "not_found", "there is no such job");
@@ -80,7 +80,7 @@ void dwb_api_jobs_reply_job(struct dwb_api *api, struct dwb_http_exchange *excha
     int r = dwb_store_get_job(api->store, id, take_object, &request);
     if (r < 0) {
         json_decref(request.object);
-        reply_store_error(exchange, r);
+        dwb_api_jobs_reply_store_error(exchange, r);
         return;
     }
     dwb_problem_reply_json(exchange, status, request.object);
@@ -160,7 +160,7 @@ void dwb_api_jobs_list(struct dwb_api *api, struct dwb_http_exchange *exchange)
     int r = dwb_store_list_jobs(api->store, state, after, request.limit + 1, take_item, &request);
     if (r < 0) {
         json_decref(request.jobs);
-        reply_store_error(exchange, r);
+        dwb_api_jobs_reply_store_error(exchange, r);
         return;
     }
     const json_t *last = json_array_get(request.jobs, json_array_size(request.jobs) - 1);
@@ -188,9 +188,9 @@ static int take_owner(const struct dwb_job_row *row, void *userdata)
     return 0;
 }
 
-static bool may_cancel(const struct dwb_api *api, uid_t uid, uid_t owner)
+bool dwb_api_is_admin(const struct dwb_api *api, uid_t uid)
 {
-    if (uid == owner || uid == 0)
+    if (uid == 0)
         return true;
     for (size_t i = 0; i < api->config->n_admins; i++)
         if (api->config->admins[i] == uid)
@@ -210,7 +210,7 @@ static void on_cancelled(int result, const char *id, void *userdata)
     else if (result == DWB_JOBS_E_DRAINING)
         dwb_problem_retry(request->exchange, 503, "draining", 5, "the daemon is going down");
     else
-        reply_store_error(request->exchange, result);
+        dwb_api_jobs_reply_store_error(request->exchange, result);
     free(request);
 }
 
@@ -222,16 +222,16 @@ void dwb_api_jobs_cancel(struct dwb_api *api, struct dwb_http_exchange *exchange
 
     int r = dwb_store_get_job(api->store, id, take_owner, &owner);
     if (r < 0) {
-        reply_store_error(exchange, r);
+        dwb_api_jobs_reply_store_error(exchange, r);
         return;
     }
-    if (!may_cancel(api, uid, owner.uid)) {
+    if (uid != owner.uid && !dwb_api_is_admin(api, uid)) {
         dwb_problem_reply(exchange, 403, "forbidden", "only its owner or an admin cancels a job");
         return;
     }
     struct cancel_request *request = malloc(sizeof(*request));
     if (!request) {
-        reply_store_error(exchange, -ENOMEM);
+        dwb_api_jobs_reply_store_error(exchange, -ENOMEM);
         return;
     }
     *request = (struct cancel_request){.api = api, .exchange = exchange};
@@ -263,7 +263,7 @@ void dwb_api_jobs_result(struct dwb_api *api, struct dwb_http_exchange *exchange
         }
     }
     if (r < 0) {
-        reply_store_error(exchange, r);
+        dwb_api_jobs_reply_store_error(exchange, r);
         return;
     }
     size_t length = strlen(text);
@@ -393,7 +393,7 @@ static void replay_finished(struct dwb_api *api, struct dwb_http_exchange *excha
     dwb_spec_free(replay.spec);
     if (r < 0) {
         dwb_event_log_deinit(&replay.log);
-        reply_store_error(exchange, r);
+        dwb_api_jobs_reply_store_error(exchange, r);
         return;
     }
     dwb_http_reply(exchange, 200, "application/x-ndjson", replay.log.text, replay.log.length);
@@ -415,7 +415,7 @@ void dwb_api_jobs_events(struct dwb_api *api, struct dwb_http_exchange *exchange
     if (!stream ||
         dwb_http_stream_begin(exchange, "application/x-ndjson", on_stream_closed, stream) < 0) {
         free(stream);
-        reply_store_error(exchange, -ENOMEM);
+        dwb_api_jobs_reply_store_error(exchange, -ENOMEM);
         return;
     }
     stream->sink.write = on_stream_write;

@@ -17,6 +17,12 @@ void dwb_api_jobs_events(struct dwb_api *api, struct dwb_http_exchange *exchange
 json_t *dwb_api_jobs_object(const struct dwb_api *api, const struct dwb_job_row *row,
                             bool with_spec);
 
+/* Root and the admins of the configuration: they may do what an owner may. */
+bool dwb_api_is_admin(const struct dwb_api *api, uid_t uid);
+
+/* Answers for a negative errno of the store; -ENOENT is 404, no such job. */
+void dwb_api_jobs_reply_store_error(struct dwb_http_exchange *exchange, int r);
+
 /* Answers 202 or 200 with the job as the store has it, 404 when it has none. */
 void dwb_api_jobs_reply_job(struct dwb_api *api, struct dwb_http_exchange *exchange,
                             unsigned status, const char *id);

@@ -146,14 +146,15 @@ static void refuse_option(struct submit *submit, const char *code, const char *f
                            "%s", reason);
 }
 
-static bool check_isa(struct submit *submit, const json_t *machine)
+static bool check_isa(struct submit *submit, const json_t *machine, const char *field,
+                      enum dwb_isa wanted_isa)
 {
     const json_t *isas = json_object_get(machine, "isas"), *isa;
-    const char *wanted = dwb_isa_name(submit->spec->options.isa);
+    const char *wanted = dwb_isa_name(wanted_isa);
     char reason[256] = "this machine lacks it; there are: ";
     size_t i, n = strlen(reason);
 
-    if (submit->spec->options.isa == DWB_ISA_AUTO || json_array_size(isas) == 0)
+    if (wanted_isa == DWB_ISA_AUTO || json_array_size(isas) == 0)
         return true;
     json_array_foreach(isas, i, isa)
     {
@@ -164,11 +165,19 @@ static bool check_isa(struct submit *submit, const json_t *machine)
         if (name && n < sizeof(reason))
             n += (size_t)snprintf(reason + n, sizeof(reason) - n, "%s%s", i ? ", " : "", name);
     }
-    refuse_option(submit, "isa_not_available", "isa", wanted, reason);
+    refuse_option(submit, "isa_not_available", field, wanted, reason);
     return false;
 }
 
-static bool check_backends(struct submit *submit, const json_t *machine)
+static uint32_t backends_of(const struct dwb_side *side)
+{
+    return side->kind == DWB_SIDE_ONEDNN    ? DWB_BACKEND_ONEDNN
+           : side->kind == DWB_SIDE_XNNPACK ? DWB_BACKEND_XNNPACK
+                                            : DWB_BACKEND_NATIVE;
+}
+
+static bool check_backends(struct submit *submit, const json_t *machine, const char *field,
+                           uint32_t wanted)
 {
     const json_t *backend;
     size_t i;
@@ -180,9 +189,9 @@ static bool check_backends(struct submit *submit, const json_t *machine)
         uint32_t bit;
 
         if (json_is_true(json_object_get(backend, "available")) || !name || !reason ||
-            dwb_backends_from_text(name, &bit) < 0 || !(submit->spec->options.backends & bit))
+            dwb_backends_from_text(name, &bit) < 0 || !(wanted & bit))
             continue;
-        refuse_option(submit, "backend_not_available", "backends", name, reason);
+        refuse_option(submit, "backend_not_available", field, name, reason);
         return false;
     }
     return true;
@@ -200,6 +209,32 @@ static bool check_simulation(struct submit *submit, const json_t *machine)
     return false;
 }
 
+static bool check_side(struct submit *submit, const json_t *machine, const char *field,
+                       const struct dwb_side *side)
+{
+    const struct dwb_config *config = submit->api->config;
+    const char *program = strcmp(side->name, "a") == 0   ? config->worker_a
+                          : strcmp(side->name, "b") == 0 ? config->worker_b
+                                                         : "";
+
+    if (side->kind == DWB_SIDE_WORKER && !program[0]) {
+        refuse_option(submit, "side_not_available", field, side->name,
+                      "this daemon has no such worker: two programs are compared by dwbenchctl "
+                      "gate, which starts a daemon of its own with them");
+        return false;
+    }
+    return check_isa(submit, machine, field, side->isa) &&
+           check_backends(submit, machine, field, backends_of(side));
+}
+
+static bool check_sides(struct submit *submit, const json_t *machine)
+{
+    const struct dwb_options *options = &submit->spec->options;
+
+    return !options->has_a || (check_side(submit, machine, "a", &options->a) &&
+                               check_side(submit, machine, "b", &options->b));
+}
+
 /* What the probe did not find is refused now, not by every worker later. Before the probe has
  * answered nothing is known, and the worker says it. */
 static bool check_machine(struct submit *submit)
@@ -207,8 +242,11 @@ static bool check_machine(struct submit *submit)
     const struct dwb_api *api = submit->api;
     const json_t *machine = api->probe ? dwb_probe_document(api->probe) : NULL;
 
-    return check_isa(submit, machine) && check_backends(submit, machine) &&
-           check_simulation(submit, machine);
+    const struct dwb_options *options = &submit->spec->options;
+
+    return check_isa(submit, machine, "isa", options->isa) &&
+           check_backends(submit, machine, "backends", options->backends) &&
+           check_sides(submit, machine) && check_simulation(submit, machine);
 }
 
 static bool check_limits(struct submit *submit)

@@ -35,6 +35,8 @@ static const struct key keys[] = {
     {"socket_mode", MODE, FIELD(socket_mode), "0660", 0, 0777},
     {"state_dir", PATH, FIELD(state_dir), "auto", 0, 0},
     {"worker", PATH, FIELD(worker), "auto", 0, 0},
+    {"worker_a", PATH, FIELD(worker_a), "none", 0, 0},
+    {"worker_b", PATH, FIELD(worker_b), "none", 0, 0},
     {"measure_cpu", CPU, FIELD(measure_cpu), "auto", 0, 4095},
     {"loop", LOOP, FIELD(loop), "auto", 0, 0},
     {"log_level", LOG_LEVEL, FIELD(log_level), "info", 0, 0},
@@ -180,12 +182,14 @@ static int set_word(const struct key *key, const char *text, const struct place 
 
 static int set_text(const struct key *key, const char *text, const struct place *place, char *field)
 {
-    if (strcmp(text, "auto") == 0) {
+    if (strcmp(text, key->initial) == 0) {
         field[0] = '\0';
         return 0;
     }
     if (key->type == PATH && text[0] != '/') {
-        finding(place, "must be an absolute path, or auto");
+        char message[64];
+        snprintf(message, sizeof(message), "must be an absolute path, or %s", key->initial);
+        finding(place, message);
         return -EINVAL;
     }
     if (text[0] == '\0' || strlen(text) >= key->size) {

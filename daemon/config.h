@@ -23,9 +23,11 @@ struct dwb_config {
     uint64_t socket_mode;     /* permission bits */
     char state_dir[PATH_MAX]; /* "" = $STATE_DIRECTORY, $XDG_STATE_HOME/dwbench, /var/lib/dwbench */
     char worker[PATH_MAX];    /* "" = by the rules of common/paths.h */
-    uint64_t measure_cpu;     /* or DWB_CONFIG_CPU_AUTO: the highest allowed one */
-    uint64_t loop;            /* enum dwb_loop_backend */
-    uint64_t log_level;       /* enum dwb_log_level */
+    char worker_a[PATH_MAX];  /* sides worker:a and worker:b of a comparison; "" = there is none */
+    char worker_b[PATH_MAX];
+    uint64_t measure_cpu; /* or DWB_CONFIG_CPU_AUTO: the highest allowed one */
+    uint64_t loop;        /* enum dwb_loop_backend */
+    uint64_t log_level;   /* enum dwb_log_level */
     uint64_t drain_timeout_ns;
     uid_t admins[DWB_CONFIG_ADMINS_MAX]; /* may cancel anybody's job, as root may */
     size_t n_admins;

@@ -262,6 +262,8 @@ static int start_jobs(struct daemon *daemon)
                 .persist = daemon->persist,
                 .metrics = daemon->metrics,
                 .worker = daemon->places.worker,
+                .worker_a = config->worker_a,
+                .worker_b = config->worker_b,
                 .measure_cpu = daemon->api.measure_cpu,
                 .affinity = daemon->allowed,
                 .memory_bytes_max = daemon->api.memory_bytes_max,

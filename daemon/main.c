@@ -21,6 +21,7 @@ static const char help[] =
     "      --socket PATH     Unix socket to listen on\n"
     "      --state-dir DIR   directory of the database\n"
     "      --worker PATH     program that measures\n"
+    "      --worker-a PATH   what side worker:a of a comparison means; --worker-b alike\n"
     "      --measure-cpu N   CPU that measures; auto: the highest one allowed\n"
     "      --loop BACKEND    auto, uring or epoll\n"
     "      --log-level LEVEL error, warning, info or debug\n"
@@ -49,6 +50,8 @@ static const struct option options[] = {
     {"socket", required_argument, NULL, OPTION_KEY},
     {"state-dir", required_argument, NULL, OPTION_KEY},
     {"worker", required_argument, NULL, OPTION_KEY},
+    {"worker-a", required_argument, NULL, OPTION_KEY},
+    {"worker-b", required_argument, NULL, OPTION_KEY},
     {"measure-cpu", required_argument, NULL, OPTION_KEY},
     {"loop", required_argument, NULL, OPTION_KEY},
     {"log-level", required_argument, NULL, OPTION_KEY},

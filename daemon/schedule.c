@@ -2,8 +2,8 @@
 
 /*
  * See schedule.h. A round is drawn lazily: `round` holds the layers still to be measured in it, and
- * its first is the next one. Invariant: round[0..n_round) are distinct layers, and each lacks the
- * replicate number round_number or was put back after a failure.
+ * its first is the next one. Invariant: round[0..n_round) are distinct layers, and each lacks a
+ * replicate of the round.
  */
 
 #include <errno.h>
@@ -22,6 +22,7 @@ struct dwb_schedule {
     uint32_t n_layers;
     uint32_t n_min; /* replicates a layer */
     uint32_t n_max;
+    uint32_t n_turn; /* replicates of a layer in one round, one after the other */
     uint64_t seed;
     uint32_t *round;
     uint32_t n_round;
@@ -44,8 +45,10 @@ int dwb_schedule_new(const struct dwb_spec *spec, struct dwb_schedule **ret_sche
 
     if (!schedule)
         return -ENOMEM;
-    schedule->n_min = spec->options.replicates;
-    schedule->n_max = 2 * spec->options.replicates;
+    schedule->n_turn = dwb_spec_compares_workers(spec) ? 2 : 1;
+    /* Of two programs each side has as many processes as a layer has otherwise. */
+    schedule->n_min = schedule->n_turn * spec->options.replicates;
+    schedule->n_max = 2 * schedule->n_min;
     schedule->seed = spec->options.seed;
     schedule->n_layers = (uint32_t)spec->n_layers;
     schedule->layers = calloc(spec->n_layers, sizeof(*schedule->layers));
@@ -93,6 +96,18 @@ static void leave_round(struct dwb_schedule *schedule, uint32_t layer)
     }
 }
 
+/* The first replicate of a round that a layer lacks; false when it has them all. */
+static bool find_lacking(const struct dwb_schedule *schedule, uint32_t layer, uint32_t round,
+                         uint32_t *ret_replicate)
+{
+    for (uint32_t i = round * schedule->n_turn; i < (round + 1) * schedule->n_turn; i++)
+        if (!schedule->layers[layer].have[i]) {
+            *ret_replicate = i;
+            return true;
+        }
+    return false;
+}
+
 int dwb_schedule_have(struct dwb_schedule *schedule, uint32_t layer, uint32_t replicate)
 {
     if (layer >= schedule->n_layers || replicate >= schedule->n_max)
@@ -101,7 +116,9 @@ int dwb_schedule_have(struct dwb_schedule *schedule, uint32_t layer, uint32_t re
         return -EEXIST;
     schedule->layers[layer].have[replicate] = 1;
     schedule->layers[layer].n_have++;
-    leave_round(schedule, layer);
+    if (schedule->next_round > 0 &&
+        !find_lacking(schedule, layer, schedule->next_round - 1, &replicate))
+        leave_round(schedule, layer);
     return 0;
 }
 
@@ -129,8 +146,9 @@ static void draw_round(struct dwb_schedule *schedule)
     uint64_t state = schedule->seed ^ ((uint64_t)schedule->next_round << 32);
 
     for (uint32_t i = 0; i < schedule->n_layers; i++) {
-        const struct layer_state *layer = &schedule->layers[i];
-        if (!layer_done(schedule, layer) && !layer->have[schedule->next_round])
+        uint32_t lacking;
+        if (!layer_done(schedule, &schedule->layers[i]) &&
+            find_lacking(schedule, i, schedule->next_round, &lacking))
             schedule->round[schedule->n_round++] = i;
     }
     for (uint32_t i = schedule->n_round; i > 1; i--) { /* Fisher-Yates */
@@ -144,13 +162,12 @@ static void draw_round(struct dwb_schedule *schedule)
 
 bool dwb_schedule_next(struct dwb_schedule *schedule, uint32_t *ret_layer, uint32_t *ret_replicate)
 {
-    while (schedule->n_round == 0 && schedule->next_round < schedule->n_max)
+    while (schedule->n_round == 0 && schedule->next_round < schedule->n_max / schedule->n_turn)
         draw_round(schedule);
     if (schedule->n_round == 0)
         return false;
     *ret_layer = schedule->round[0];
-    *ret_replicate = schedule->next_round - 1;
-    return true;
+    return find_lacking(schedule, *ret_layer, schedule->next_round - 1, ret_replicate);
 }
 
 void dwb_schedule_totals(const struct dwb_schedule *schedule,

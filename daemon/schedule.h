@@ -7,6 +7,9 @@
  * when it is settled (precise enough, after at least options.replicates) or at twice that number:
  * stopping looks at the precision and at the budget, never at the value of the ratio.
  *
+ * Where two programs are compared, replicates 2k and 2k + 1 of a layer are neighbours in time: a
+ * round measures both, one after the other.
+ *
  * A failed replicate is measured again at the end of its round. What a restart finds in the store
  * is handed over with dwb_schedule_have and is not measured again.
  */

@@ -427,3 +427,42 @@ int dwb_store_add_replicate(struct dwb_store *store, const char *id, uint32_t la
         return -EINVAL;
     return enqueue(store, &like);
 }
+
+bool dwb_baseline_name_valid(const char *name)
+{
+    size_t n = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
+
+    return n >= 1 && n <= DWB_BASELINE_NAME_MAX && name[n] == '\0';
+}
+
+int dwb_store_set_baseline(struct dwb_store *store, const char *name, const char *id, uid_t uid,
+                           bool any_owner, uint64_t at_ns, dwb_store_done_fn *fn, void *userdata)
+{
+    const struct dwb_store_write like = {.fn = fn,
+                                         .userdata = userdata,
+                                         .verb = DWB_STORE_SET_BASELINE,
+                                         .uid = uid,
+                                         .any_owner = any_owner,
+                                         .at_ns = at_ns,
+                                         .id = id,
+                                         .name = name};
+
+    if (!name || !dwb_baseline_name_valid(name) || !is_id(id) || at_ns > INT64_MAX)
+        return -EINVAL;
+    return enqueue(store, &like);
+}
+
+int dwb_store_delete_baseline(struct dwb_store *store, const char *name, uid_t uid, bool any_owner,
+                              dwb_store_done_fn *fn, void *userdata)
+{
+    const struct dwb_store_write like = {.fn = fn,
+                                         .userdata = userdata,
+                                         .verb = DWB_STORE_DELETE_BASELINE,
+                                         .uid = uid,
+                                         .any_owner = any_owner,
+                                         .name = name};
+
+    if (!name || !dwb_baseline_name_valid(name))
+        return -EINVAL;
+    return enqueue(store, &like);
+}

@@ -19,6 +19,8 @@
 
 #define DWB_JOB_ID_MAX          40
 #define DWB_IDEMPOTENCY_KEY_MAX 128
+#define DWB_BASELINE_NAME_MAX   63
+#define DWB_BASELINE_HISTORY    100 /* jobs kept beside the baseline's own */
 
 enum dwb_job_state {
     DWB_JOB_QUEUED,
@@ -43,11 +45,20 @@ struct dwb_job_row { /* strings borrowed until the callback returns, or owned by
     uint64_t finished_ns;
 };
 
+struct dwb_baseline_row { /* strings borrowed until the callback returns */
+    const char *name;
+    const char *job;    /* id */
+    uid_t uid;          /* the baseline's owner */
+    uint64_t set_at_ns; /* CLOCK_REALTIME */
+    uint64_t n_history; /* jobs set before this one under the name; of a list only */
+};
+
 struct dwb_store;
 
 /* status: 0, or a negative errno (-EEXIST: the idempotency key or replicate is there already). */
 typedef void dwb_store_done_fn(int status, void *userdata);
 typedef int dwb_store_job_fn(const struct dwb_job_row *job, void *userdata); /* <0 stops */
+typedef int dwb_store_baseline_fn(const struct dwb_baseline_row *baseline, void *userdata);
 typedef int dwb_store_replicate_fn(uint32_t layer, uint32_t replicate, const char *record,
                                    void *userdata);
 
@@ -72,9 +83,9 @@ const char *dwb_store_failed_text(const struct dwb_store *store);
  * bytes under way: dispatch first); the errno of dwb_store_failed. Strings are copied. A callback
  * may write, read and dispatch, not close.
  *
- * Status: 0; -EEXIST; -ENOENT (no such job); -ESTALE (the job's state does not allow it); of the
- * whole group: -ENOSPC, -EBUSY (another program has the database locked), -ENOMEM, and then the
- * store goes on; anything else is the fatal failure.
+ * Status: 0; -EEXIST; -ENOENT (no such job); -ESTALE (the job's state does not allow it); -EPERM;
+ * of the whole group: -ENOSPC, -EBUSY (another program has the database locked), -ENOMEM, and then
+ * the store goes on; anything else is the fatal failure.
  */
 /* job->state is DWB_JOB_QUEUED, id shorter than DWB_JOB_ID_MAX; reason, started and finished are
  * not looked at. */
@@ -93,6 +104,18 @@ int dwb_store_set_state(struct dwb_store *store, const char *id, enum dwb_job_st
 int dwb_store_add_replicate(struct dwb_store *store, const char *id, uint32_t layer,
                             uint32_t replicate, const char *record, dwb_store_done_fn *fn,
                             void *userdata);
+/* Letters, digits and ._-, 1 to DWB_BASELINE_NAME_MAX. */
+bool dwb_baseline_name_valid(const char *name);
+/*
+ * Makes a job that is done the baseline of that name; the one before goes to its history, of which
+ * the oldest past DWB_BASELINE_HISTORY are forgotten. The first to set a name owns it: another uid
+ * gets -EPERM, unless `any_owner`. -ENOENT no such job, -ESTALE it is not done.
+ */
+int dwb_store_set_baseline(struct dwb_store *store, const char *name, const char *id, uid_t uid,
+                           bool any_owner, uint64_t at_ns, dwb_store_done_fn *fn, void *userdata);
+/* With its history; the jobs stay. -ENOENT no such baseline, -EPERM as above. */
+int dwb_store_delete_baseline(struct dwb_store *store, const char *name, uid_t uid, bool any_owner,
+                              dwb_store_done_fn *fn, void *userdata);
 
 /* Reads: 0, -ENOENT, the callback's negative return, -EBUSY (the same read inside of its own
  * callback), -EUCLEAN (the file is damaged), or another negative errno. */
@@ -109,5 +132,10 @@ int dwb_store_find_key(struct dwb_store *store, uid_t uid, const char *key, char
 int dwb_store_list_replicates(struct dwb_store *store, const char *id, dwb_store_replicate_fn *fn,
                               void *userdata);
 int dwb_store_get_result(struct dwb_store *store, const char *id, char **ret_result);
+/* Every baseline, by name, with n_history. */
+int dwb_store_list_baselines(struct dwb_store *store, dwb_store_baseline_fn *fn, void *userdata);
+/* The jobs of one, newest first: the first is the baseline, the others its history. -ENOENT. */
+int dwb_store_get_baseline(struct dwb_store *store, const char *name, dwb_store_baseline_fn *fn,
+                           void *userdata);
 int dwb_store_count_states(struct dwb_store *store, uint64_t counts[DWB_N_JOB_STATES]);
 int dwb_store_count_queued(struct dwb_store *store, uid_t uid, uint64_t *ret_n);

@@ -100,6 +100,96 @@ static int apply_add_replicate(struct dwb_store *store, const struct dwb_store_w
     return r == 0 && sqlite3_changes(store->writer) == 0 ? -ENOENT : r;
 }
 
+/* The first column of a row of the writer's; -ENOENT without a row. */
+static int get_int(sqlite3_stmt *statement, int64_t *ret_value)
+{
+    int code = sqlite3_step(statement);
+
+    if (code == SQLITE_ROW)
+        *ret_value = sqlite3_column_int64(statement, 0);
+    sqlite3_reset(statement);
+    return code == SQLITE_DONE ? -ENOENT : dwb_store_sql_errno(code);
+}
+
+/* 0 and who owns the name, -ENOENT when nobody does, -EPERM when it is not the one who writes. */
+static int baseline_owner(struct dwb_store *store, const struct dwb_store_write *write,
+                          int64_t *ret_uid)
+{
+    sqlite3_stmt *statement;
+    int64_t uid = 0;
+    int r;
+
+    r = dwb_store_sql_prepare(store, DWB_STORE_BASELINE_OWNER, &statement);
+    if (r < 0)
+        return r;
+    sqlite3_bind_text(statement, 1, write->name, -1, SQLITE_STATIC);
+    r = get_int(statement, &uid);
+    if (r < 0)
+        return r;
+    if (uid != (int64_t)write->uid && !write->any_owner)
+        return -EPERM;
+    *ret_uid = uid;
+    return 0;
+}
+
+static int job_is_done(struct dwb_store *store, const char *id)
+{
+    sqlite3_stmt *statement;
+    int64_t is_done = 0;
+    int r;
+
+    r = dwb_store_sql_prepare(store, DWB_STORE_JOB_IS_DONE, &statement);
+    if (r < 0)
+        return r;
+    sqlite3_bind_text(statement, 1, id, -1, SQLITE_STATIC);
+    r = get_int(statement, &is_done);
+    return r < 0 || is_done ? r : -ESTALE;
+}
+
+static int apply_set_baseline(struct dwb_store *store, const struct dwb_store_write *write)
+{
+    static const enum dwb_store_statement steps[] = {
+        DWB_STORE_LEAVE_BASELINE, DWB_STORE_INSERT_BASELINE, DWB_STORE_TRIM_BASELINE};
+    int64_t uid = write->uid;
+    sqlite3_stmt *statement;
+    int r;
+
+    r = baseline_owner(store, write, &uid);
+    if (r == 0 || r == -ENOENT)
+        r = job_is_done(store, write->id);
+    for (size_t i = 0; r == 0 && i < sizeof(steps) / sizeof(steps[0]); i++) {
+        r = dwb_store_sql_prepare(store, steps[i], &statement);
+        if (r < 0)
+            return r;
+        sqlite3_bind_text(statement, 1, write->name, -1, SQLITE_STATIC);
+        if (steps[i] == DWB_STORE_TRIM_BASELINE)
+            sqlite3_bind_int(statement, 2, DWB_BASELINE_HISTORY + 1);
+        else
+            sqlite3_bind_text(statement, 2, write->id, -1, SQLITE_STATIC);
+        if (steps[i] == DWB_STORE_INSERT_BASELINE) {
+            sqlite3_bind_int64(statement, 3, uid);
+            sqlite3_bind_int64(statement, 4, (int64_t)write->at_ns);
+        }
+        r = dwb_store_sql_finish(statement);
+    }
+    return r;
+}
+
+static int apply_delete_baseline(struct dwb_store *store, const struct dwb_store_write *write)
+{
+    sqlite3_stmt *statement;
+    int64_t uid = 0;
+    int r;
+
+    r = baseline_owner(store, write, &uid);
+    if (r == 0)
+        r = dwb_store_sql_prepare(store, DWB_STORE_REMOVE_BASELINE, &statement);
+    if (r < 0)
+        return r;
+    sqlite3_bind_text(statement, 1, write->name, -1, SQLITE_STATIC);
+    return dwb_store_sql_finish(statement);
+}
+
 static int apply(struct dwb_store *store, const struct dwb_store_write *write)
 {
     switch (write->verb) {
@@ -109,6 +199,10 @@ static int apply(struct dwb_store *store, const struct dwb_store_write *write)
         return apply_set_state(store, write);
     case DWB_STORE_ADD_REPLICATE:
         return apply_add_replicate(store, write);
+    case DWB_STORE_SET_BASELINE:
+        return apply_set_baseline(store, write);
+    case DWB_STORE_DELETE_BASELINE:
+        return apply_delete_baseline(store, write);
     }
     return -EINVAL;
 }
@@ -116,7 +210,7 @@ static int apply(struct dwb_store *store, const struct dwb_store_write *write)
 static bool is_own_failure(int status)
 {
     return status == -EEXIST || status == -ENOENT || status == -ESTALE || status == -EINVAL ||
-           status == -EMSGSIZE;
+           status == -EMSGSIZE || status == -EPERM;
 }
 
 static bool is_passing(int r)

@@ -41,6 +41,12 @@ enum dwb_store_statement { /* cached, on the connection that uses it */
                            DWB_STORE_JOB_EXISTS,
                            DWB_STORE_INSERT_RESULT,
                            DWB_STORE_INSERT_REPLICATE,
+                           DWB_STORE_BASELINE_OWNER,
+                           DWB_STORE_JOB_IS_DONE,
+                           DWB_STORE_LEAVE_BASELINE,
+                           DWB_STORE_INSERT_BASELINE,
+                           DWB_STORE_TRIM_BASELINE,
+                           DWB_STORE_REMOVE_BASELINE,
                            /* reader */
                            DWB_STORE_GET_JOB,
                            DWB_STORE_LIST_JOBS,
@@ -51,10 +57,18 @@ enum dwb_store_statement { /* cached, on the connection that uses it */
                            DWB_STORE_GET_RESULT,
                            DWB_STORE_COUNT_STATES,
                            DWB_STORE_COUNT_QUEUED,
+                           DWB_STORE_LIST_BASELINES,
+                           DWB_STORE_GET_BASELINE,
                            DWB_STORE_N_STATEMENTS
 };
 
-enum dwb_store_verb { DWB_STORE_ADD_JOB, DWB_STORE_SET_STATE, DWB_STORE_ADD_REPLICATE };
+enum dwb_store_verb {
+    DWB_STORE_ADD_JOB,
+    DWB_STORE_SET_STATE,
+    DWB_STORE_ADD_REPLICATE,
+    DWB_STORE_SET_BASELINE,
+    DWB_STORE_DELETE_BASELINE
+};
 
 struct dwb_store_write {
     struct dwb_store_write *next;
@@ -64,12 +78,13 @@ struct dwb_store_write {
     int status;
     enum dwb_job_state state;
     uid_t uid;
+    bool any_owner;
     uint32_t layer;
     uint32_t replicate;
     uint64_t at_ns;
     const char *id; /* this and the following point into text, or are NULL */
     const char *key;
-    const char *name;
+    const char *name; /* of a job, or of a baseline */
     const char *reason;
     const char *document; /* spec, result or record */
     size_t n_bytes;       /* of text */

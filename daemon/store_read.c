@@ -199,6 +199,54 @@ int dwb_store_get_result(struct dwb_store *store, const char *id, char **ret_res
     return 0;
 }
 
+static int each_baseline(sqlite3_stmt *statement, dwb_store_baseline_fn *fn, void *userdata,
+                         size_t *ret_n)
+{
+    DWB_CLEANUP(dwb_store_sql_resetp) sqlite3_stmt *running = statement;
+    int code, r;
+
+    while ((code = sqlite3_step(running)) == SQLITE_ROW) {
+        struct dwb_baseline_row row = {
+            .name = column_text(running, 0),
+            .job = column_text(running, 1),
+            .uid = (uid_t)sqlite3_column_int64(running, 2),
+            .set_at_ns = (uint64_t)sqlite3_column_int64(running, 3),
+            .n_history = (uint64_t)sqlite3_column_int64(running, 4),
+        };
+
+        r = row.name && row.job ? fn(&row, userdata) : -ENOMEM;
+        if (r < 0)
+            return r;
+        ++*ret_n;
+    }
+    return dwb_store_sql_errno(code);
+}
+
+int dwb_store_list_baselines(struct dwb_store *store, dwb_store_baseline_fn *fn, void *userdata)
+{
+    sqlite3_stmt *statement;
+    size_t n = 0;
+    int r;
+
+    r = dwb_store_sql_prepare(store, DWB_STORE_LIST_BASELINES, &statement);
+    return r < 0 ? r : each_baseline(statement, fn, userdata, &n);
+}
+
+int dwb_store_get_baseline(struct dwb_store *store, const char *name, dwb_store_baseline_fn *fn,
+                           void *userdata)
+{
+    sqlite3_stmt *statement;
+    size_t n = 0;
+    int r;
+
+    r = dwb_store_sql_prepare(store, DWB_STORE_GET_BASELINE, &statement);
+    if (r < 0)
+        return r;
+    sqlite3_bind_text(statement, 1, name, -1, SQLITE_TRANSIENT);
+    r = each_baseline(statement, fn, userdata, &n);
+    return r == 0 && n == 0 ? -ENOENT : r;
+}
+
 int dwb_store_count_states(struct dwb_store *store, uint64_t counts[DWB_N_JOB_STATES])
 {
     DWB_CLEANUP(dwb_store_sql_resetp) sqlite3_stmt *statement = NULL;

@@ -46,6 +46,20 @@ static const char *const migrations[] = {
     "  job INTEGER PRIMARY KEY REFERENCES job (number),"
     "  document TEXT NOT NULL"
     ") STRICT;",
+    /*
+     * 2: the newest row of a name is its baseline, the others are its history. The reference keeps
+     * anybody from deleting a job that a baseline names.
+     */
+    "CREATE TABLE baseline ("
+    "  number INTEGER PRIMARY KEY,"
+    "  name TEXT NOT NULL,"
+    "  job INTEGER NOT NULL REFERENCES job (number),"
+    "  uid INTEGER NOT NULL,"
+    "  set_at INTEGER NOT NULL,"
+    "  UNIQUE (name, job)"
+    ") STRICT;"
+    "CREATE INDEX baseline_by_name ON baseline (name, number);"
+    "CREATE INDEX baseline_by_job ON baseline (job);",
 };
 
 #define VERSION ((int64_t)(sizeof(migrations) / sizeof(migrations[0])))

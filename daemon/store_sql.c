@@ -38,6 +38,18 @@ static const char *const sql[DWB_STORE_N_STATEMENTS] = {
         "INSERT INTO result (job, document) SELECT number, ?2 FROM job WHERE id = ?1",
     [DWB_STORE_INSERT_REPLICATE] = "INSERT INTO replicate (job, layer, replicate, record)"
                                    " SELECT number, ?2, ?3, ?4 FROM job WHERE id = ?1",
+    [DWB_STORE_BASELINE_OWNER] =
+        "SELECT uid FROM baseline WHERE name = ?1 ORDER BY number DESC LIMIT 1",
+    [DWB_STORE_JOB_IS_DONE] = "SELECT state = 2 FROM job WHERE id = ?1",
+    [DWB_STORE_LEAVE_BASELINE] =
+        "DELETE FROM baseline WHERE name = ?1 AND job = (SELECT number FROM job WHERE id = ?2)",
+    /* The new number is above all: the newest row. */
+    [DWB_STORE_INSERT_BASELINE] = "INSERT INTO baseline (name, job, uid, set_at)"
+                                  " SELECT ?1, number, ?3, ?4 FROM job WHERE id = ?2",
+    [DWB_STORE_TRIM_BASELINE] =
+        "DELETE FROM baseline WHERE name = ?1 AND number NOT IN"
+        " (SELECT number FROM baseline WHERE name = ?1 ORDER BY number DESC LIMIT ?2)",
+    [DWB_STORE_REMOVE_BASELINE] = "DELETE FROM baseline WHERE name = ?1",
 #define JOB_COLUMNS                                                                                \
     "SELECT id, state, uid, idempotency_key, name, spec, reason, created_ns, started_ns,"          \
     " finished_ns FROM job "
@@ -53,6 +65,13 @@ static const char *const sql[DWB_STORE_N_STATEMENTS] = {
         "SELECT document FROM result WHERE job = (SELECT number FROM job WHERE id = ?1)",
     [DWB_STORE_COUNT_STATES] = "SELECT state, count(*) FROM job GROUP BY state",
     [DWB_STORE_COUNT_QUEUED] = "SELECT count(*) FROM job WHERE state = 0 AND uid = ?1",
+    [DWB_STORE_LIST_BASELINES] =
+        "SELECT baseline.name, job.id, baseline.uid, set_at, n - 1 FROM baseline"
+        " JOIN (SELECT max(number) AS newest, count(*) AS n FROM baseline GROUP BY name)"
+        " ON baseline.number = newest JOIN job ON job.number = job ORDER BY baseline.name",
+    [DWB_STORE_GET_BASELINE] = "SELECT baseline.name, job.id, baseline.uid, set_at, 0 FROM baseline"
+                               " JOIN job ON job.number = job"
+                               " WHERE baseline.name = ?1 ORDER BY baseline.number DESC",
 };
 
 static_assert(DWB_JOB_QUEUED == 0 && DWB_JOB_RUNNING == 1 && DWB_JOB_DONE == 2,

@@ -6,6 +6,7 @@
  * one of them, and a cancel or drain has one place to look at: on_step.
  */
 
+#include "analysis/gate.h"
 #include "analysis/result.h"
 #include "common/cleanup.h"
 #include "common/log.h"
@@ -315,6 +316,19 @@ static bool wants_simulation(const struct run *run)
     return run->spec->options.simulate;
 }
 
+/* A worker that is itself a side is asked for what any is. */
+static void add_sides(const struct dwb_options *options, json_t *request)
+{
+    char a[DWB_SIDE_TEXT_MAX], b[DWB_SIDE_TEXT_MAX], operations[DWB_OPERATIONS_TEXT_MAX];
+
+    dwb_side_to_text(&options->a, a);
+    dwb_side_to_text(&options->b, b);
+    dwb_operations_to_text(options->operations, operations);
+    json_object_set_new(request, "a", json_string(a));
+    json_object_set_new(request, "b", json_string(b));
+    json_object_set_new(request, "operations", json_string(operations));
+}
+
 static char *make_request(const struct dwb_supervisor *supervisor, bool simulates)
 {
     const struct run *run = supervisor->run;
@@ -328,6 +342,8 @@ static char *make_request(const struct dwb_supervisor *supervisor, bool simulate
         "cache", dwb_cache_mode_name(options->cache), "backends", backends, "slice_ns",
         (json_int_t)dwb_estimate_slice_ns(options), "seed", (json_int_t)options->seed, "replicate",
         (json_int_t)run->replicate, "cpu", (json_int_t)supervisor->options.measure_cpu);
+    if (request && dwb_spec_compares(run->spec) && !dwb_spec_compares_workers(run->spec))
+        add_sides(options, request);
     if (request && simulates)
         json_object_set_new(request, "simulate", json_true());
     if (request && simulates && options->geometry[0])
@@ -341,6 +357,18 @@ static char *make_request(const struct dwb_supervisor *supervisor, bool simulate
     return line;
 }
 
+static const char *program_of(const struct dwb_supervisor *supervisor)
+{
+    const struct dwb_supervisor_options *options = &supervisor->options;
+    const struct run *run = supervisor->run;
+
+    if (!dwb_spec_compares_workers(run->spec))
+        return options->worker;
+    const struct dwb_side *side =
+        dwb_gate_side_of(run->replicate) == 'a' ? &run->spec->options.a : &run->spec->options.b;
+    return strcmp(side->name, "a") == 0 ? options->worker_a : options->worker_b;
+}
+
 static int start_worker(struct dwb_supervisor *supervisor)
 {
     const struct dwb_supervisor_options *options = &supervisor->options;
@@ -348,7 +376,7 @@ static int start_worker(struct dwb_supervisor *supervisor)
     bool simulates = wants_simulation(run);
     dwb_cleanup_free char *request = make_request(supervisor, simulates);
     struct dwb_worker_options worker = {
-        .program = options->worker,
+        .program = program_of(supervisor),
         .record_type = "replicate",
         .request = request,
         .affinity = &options->affinity,

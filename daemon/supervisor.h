@@ -24,7 +24,8 @@ struct dwb_supervisor_options {
     struct dwb_store *store;
     struct dwb_persist *persist;
     struct dwb_metrics *metrics;
-    const char *worker; /* program */
+    const char *worker;              /* program */
+    const char *worker_a, *worker_b; /* sides of a comparison of two programs; "" = none */
     uint32_t measure_cpu;
     cpu_set_t affinity; /* of workers */
     uint64_t memory_bytes_max;

@@ -10,7 +10,7 @@
  * are the same in every replicate, while the verified positions differ from one to the next.
  */
 
-#include "measure/bench.h"
+#include "measure/bench_internal.h"
 
 #include "common/cleanup.h"
 #include "common/paths.h"
@@ -23,6 +23,7 @@
 #define CANARY_INPUT_SIZE 8
 #define CANARY_CHANNELS   16
 #define VERIFY_STREAM     UINT64_C(0x766572696679)
+#define RATIO_PAIR        1
 
 /* Replicates of which one probes the main memory. Its working set is as large as all the rest of a
  * worker many times over, and to map and fill it took longer than to measure the layer. */
@@ -74,6 +75,17 @@ static void run_chain(void *context)
     }
 }
 
+void dwb_bench_call_planted(void *context)
+{
+    struct dwb_bench_chain *chain = context;
+
+    run_chain(chain);
+    if (chain->extra_every && ++chain->n_since == chain->extra_every) {
+        chain->n_since = 0;
+        run_chain(chain);
+    }
+}
+
 static uint64_t input_bytes(const struct dwb_conv *conv)
 {
     return (uint64_t)conv->input_size * conv->input_size * conv->in_channels * sizeof(float);
@@ -97,8 +109,8 @@ static uint64_t scratch_bytes(const struct dwb_bench_stage *stage)
     return stage->kernel->scratch_bytes ? stage->kernel->scratch_bytes(&stage->conv) : 0;
 }
 
-static int choose(struct dwb_bench_stage *stage, const struct dwb_layer *layer, enum dwb_isa isa,
-                  enum dwb_kernel_op op, const char *what, char *error)
+int dwb_bench_choose(struct dwb_bench_stage *stage, const struct dwb_layer *layer, enum dwb_isa isa,
+                     enum dwb_kernel_op op, const char *what, char *error)
 {
     uint32_t flags = dwb_cpu_flags();
     char isas[64];
@@ -123,17 +135,18 @@ static int choose(struct dwb_bench_stage *stage, const struct dwb_layer *layer, 
 /* The unpacked weights of the standard form are only packed and compared with: large pages under
  * them save most of the time that deep layers take to set up, and reach no timed call. A peer's
  * library may run on them as they are, so with one they are like all other buffers. */
-static bool takes_large_pages(size_t buffer, uint32_t backends)
+static bool takes_large_pages(const struct dwb_request *request, size_t buffer)
 {
-    return buffer == DWB_BENCH_WEIGHTS_STANDARD && backends == DWB_BACKEND_NATIVE;
+    return buffer == DWB_BENCH_WEIGHTS_STANDARD && request->backends == DWB_BACKEND_NATIVE &&
+           !request->compares;
 }
 
-static int allocate(struct dwb_bench *bench, uint32_t backends,
+static int allocate(struct dwb_bench *bench, const struct dwb_request *request,
                     const uint64_t bytes[DWB_BENCH_N_BUFFERS], char *error)
 {
     for (size_t i = 0; i < DWB_BENCH_N_BUFFERS; i++) {
-        int r = takes_large_pages(i, backends) ? dwb_buffer_init_large(&bench->buffers[i], bytes[i])
-                                               : dwb_buffer_init(&bench->buffers[i], bytes[i]);
+        int r = takes_large_pages(request, i) ? dwb_buffer_init_large(&bench->buffers[i], bytes[i])
+                                              : dwb_buffer_init(&bench->buffers[i], bytes[i]);
 
         /* The probes' area is a wish: without it their subjects are left out. */
         if (r < 0 && i != DWB_BENCH_PROBE_AREA) {
@@ -145,42 +158,71 @@ static int allocate(struct dwb_bench *bench, uint32_t backends,
     return 0;
 }
 
-static int allocate_all(struct dwb_bench *bench, uint32_t backends,
+struct dwb_bench_stage *dwb_bench_stage(struct dwb_bench_forms *forms, enum dwb_kernel_op op)
+{
+    return op == DWB_KERNEL_STANDARD    ? &forms->standard
+           : op == DWB_KERNEL_DEPTHWISE ? &forms->depthwise
+                                        : &forms->pointwise;
+}
+
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Weights, packed weights and scratch of the stages that are needed. The second side of a
+ * comparison has packed weights of its own only where its kernel is another one. */
+static void size_stages(struct dwb_bench *bench, uint64_t bytes[DWB_BENCH_N_BUFFERS])
+{
+    for (size_t side = 0; side < (bench->compares ? 2 : 1); side++) {
+        struct dwb_bench_forms *forms = &bench->forms[side];
+
+        if (forms->fused.separable.depthwise_kernel)
+            bytes[DWB_BENCH_SCRATCH] = larger(bytes[DWB_BENCH_SCRATCH],
+                                              dwb_separable_scratch_bytes(&forms->fused.separable));
+        for (unsigned op = 0; op < 3; op++) {
+            const struct dwb_bench_stage *stage = dwb_bench_stage(forms, (enum dwb_kernel_op)op);
+            size_t packed = (side ? DWB_BENCH_PACKED_STANDARD_B : DWB_BENCH_PACKED_STANDARD) + op;
+
+            if (!(bench->stages & 1u << op))
+                continue;
+            bytes[DWB_BENCH_WEIGHTS_STANDARD + op] = weights_bytes(stage);
+            if (!side ||
+                stage->kernel != dwb_bench_stage(&bench->forms[0], (enum dwb_kernel_op)op)->kernel)
+                bytes[packed] = stage->kernel->packed_bytes(&stage->conv);
+            bytes[DWB_BENCH_SCRATCH] = larger(bytes[DWB_BENCH_SCRATCH], scratch_bytes(stage));
+        }
+    }
+}
+
+static int allocate_all(struct dwb_bench *bench, const struct dwb_request *request,
                         const uint64_t probe_sizes[DWB_PROBE_LEVELS], char *error)
 {
     uint64_t bytes[DWB_BENCH_N_BUFFERS] = {0}, area = 0;
-    uint64_t scratch = dwb_separable_scratch_bytes(&bench->fused.separable);
     const struct dwb_bench_forms *native = &bench->forms[0];
-    const struct dwb_bench_stage *stages[] = {&native->standard, &native->depthwise,
-                                              &native->pointwise};
 
-    for (size_t i = 0; i < 3; i++) {
-        uint64_t needed = scratch_bytes(stages[i]);
-
-        bytes[DWB_BENCH_WEIGHTS_STANDARD + i] = weights_bytes(stages[i]);
-        bytes[DWB_BENCH_PACKED_STANDARD + i] = stages[i]->kernel->packed_bytes(&stages[i]->conv);
-        scratch = needed > scratch ? needed : scratch;
-    }
+    size_stages(bench, bytes);
     for (size_t i = 0; i < DWB_PROBE_LEVELS; i++)
         area = probe_sizes[i] > area ? probe_sizes[i] : area;
     bytes[DWB_BENCH_INPUT] = input_bytes(&native->standard.conv);
     bytes[DWB_BENCH_INTERMEDIATE] = output_bytes(&native->depthwise.conv);
-    bytes[DWB_BENCH_OUTPUT_STANDARD] = output_bytes(&native->standard.conv);
+    bytes[DWB_BENCH_OUTPUT_STANDARD] =
+        bench->stages & 1u << DWB_KERNEL_STANDARD ? output_bytes(&native->standard.conv) : 0;
     bytes[DWB_BENCH_OUTPUT_SEPARABLE] = output_bytes(&native->pointwise.conv);
-    bytes[DWB_BENCH_SCRATCH] = scratch;
     bytes[DWB_BENCH_CANARY_INPUT] = input_bytes(&bench->canary.conv);
     bytes[DWB_BENCH_CANARY_WEIGHTS] = weights_bytes(&bench->canary);
     bytes[DWB_BENCH_CANARY_PACKED] = bench->canary.kernel->packed_bytes(&bench->canary.conv);
     bytes[DWB_BENCH_CANARY_OUTPUT] = output_bytes(&bench->canary.conv);
     bytes[DWB_BENCH_CANARY_SCRATCH] = scratch_bytes(&bench->canary);
     bytes[DWB_BENCH_PROBE_AREA] = area ? area + 16384 : 0;
-    return allocate(bench, backends, bytes, error);
+    return allocate(bench, request, bytes, error);
 }
 
 static void fill(struct dwb_bench *bench, uint64_t seed)
 {
     static const int filled[] = {DWB_BENCH_INPUT, DWB_BENCH_WEIGHTS_STANDARD,
                                  DWB_BENCH_WEIGHTS_DEPTHWISE, DWB_BENCH_WEIGHTS_POINTWISE,
+                                 DWB_BENCH_INTERMEDIATE, /* a pointwise may be all there is */
                                  DWB_BENCH_CANARY_INPUT, DWB_BENCH_CANARY_WEIGHTS,
                                  /* some cores save themselves the writing of zeros over zeros */
                                  DWB_BENCH_PROBE_AREA};
@@ -240,9 +282,9 @@ static enum dwb_isa stage_isa(const struct dwb_bench_stage *stage)
 
 /* A subject of one or two stages. What a library multiplies on padding cannot be seen from here:
  * its executed count is ours, so that its rate is one of useful work. */
-static void add_chain(struct dwb_bench *bench, enum dwb_operation operation, const char *backend,
-                      const struct dwb_bench_stage *first, const struct dwb_bench_stage *second,
-                      uint64_t macs_nominal)
+static struct dwb_subject *add_chain(struct dwb_bench *bench, enum dwb_operation operation,
+                                     const char *backend, const struct dwb_bench_stage *first,
+                                     const struct dwb_bench_stage *second, uint64_t macs_nominal)
 {
     struct dwb_bench_chain *chain = &bench->chains[bench->n];
     struct dwb_subject *subject;
@@ -261,38 +303,62 @@ static void add_chain(struct dwb_bench *bench, enum dwb_operation operation, con
     for (size_t i = 0; i < chain->n; i++)
         subject->macs_executed +=
             dwb_kernel_macs_executed(chain->stages[i]->kernel, &chain->stages[i]->conv);
-    bench->tasks[bench->n - 1].paired =
-        operation == DWB_OPERATION_STANDARD || operation == DWB_OPERATION_SEPARABLE;
+    if (operation == DWB_OPERATION_STANDARD || operation == DWB_OPERATION_SEPARABLE)
+        bench->tasks[bench->n - 1].pair = RATIO_PAIR;
+    return subject;
 }
 
 /* Our stages once more, in one loop nest, with the output where theirs is: in a buffer of its own,
  * colder and in other pages, the same loops took some per cent longer. */
-static void add_fused(struct dwb_bench *bench, const struct dwb_bench_forms *native,
-                      uint64_t macs_nominal)
+static struct dwb_subject *add_fused(struct dwb_bench *bench, const struct dwb_bench_forms *native,
+                                     uint64_t macs_nominal)
 {
     size_t i = bench->n;
+    struct dwb_subject *subject = add_chain(bench, DWB_OPERATION_SEPARABLE_FUSED, native->backend,
+                                            &native->depthwise, &native->pointwise, macs_nominal);
 
-    add_chain(bench, DWB_OPERATION_SEPARABLE_FUSED, native->backend, &native->depthwise,
-              &native->pointwise, macs_nominal);
-    bench->chains[i].fused = &bench->fused;
-    bench->tasks[i].paired = true;
-    snprintf(bench->subjects[i].algorithm, sizeof bench->subjects[i].algorithm, "fused");
+    bench->chains[i].fused = &native->fused;
+    bench->tasks[i].pair = RATIO_PAIR;
+    snprintf(subject->algorithm, sizeof subject->algorithm, "fused");
+    return subject;
+}
+
+struct dwb_subject *dwb_bench_add_operation(struct dwb_bench *bench,
+                                            const struct dwb_bench_forms *forms,
+                                            enum dwb_operation operation,
+                                            const struct dwb_macs *nominal)
+{
+    switch (operation) {
+    case DWB_OPERATION_STANDARD:
+        return add_chain(bench, operation, forms->backend, &forms->standard, NULL,
+                         nominal->standard);
+    case DWB_OPERATION_DEPTHWISE:
+        return add_chain(bench, operation, forms->backend, &forms->depthwise, NULL,
+                         nominal->depthwise);
+    case DWB_OPERATION_POINTWISE:
+        return add_chain(bench, operation, forms->backend, &forms->pointwise, NULL,
+                         nominal->pointwise);
+    case DWB_OPERATION_SEPARABLE:
+        return add_chain(bench, operation, forms->backend, &forms->depthwise, &forms->pointwise,
+                         nominal->separable);
+    default:
+        return add_fused(bench, forms, nominal->separable);
+    }
 }
 
 /* A peak for each ISA among the kernels that were chosen: "percent of peak" compares like with
  * like. */
 static void add_peaks(struct dwb_bench *bench)
 {
-    const struct dwb_bench_forms *native = &bench->forms[0];
-    const struct dwb_bench_stage *stages[] = {&native->standard, &native->depthwise,
-                                              &native->pointwise};
     enum dwb_isa seen[3];
     size_t n = 0;
 
-    for (size_t i = 0; i < 3; i++) {
-        enum dwb_isa isa = stages[i]->kernel->isa;
+    for (unsigned op = 0; op < 3; op++) {
+        const struct dwb_bench_stage *stage =
+            dwb_bench_stage(&bench->forms[0], (enum dwb_kernel_op)op);
+        enum dwb_isa isa = stage->kernel ? stage->kernel->isa : DWB_ISA_AUTO;
         struct dwb_subject *subject;
-        bool known = dwb_fma_peak(isa) == NULL;
+        bool known = !stage->kernel || dwb_fma_peak(isa) == NULL;
 
         for (size_t k = 0; k < n; k++)
             known = known || seen[k] == isa;
@@ -311,7 +377,7 @@ static void add_peaks(struct dwb_bench *bench)
 static void add_memory_probes(struct dwb_bench *bench, const uint64_t sizes[DWB_PROBE_LEVELS])
 {
     struct dwb_buffer *area = &bench->buffers[DWB_BENCH_PROBE_AREA];
-    enum dwb_isa isa = bench->forms[0].standard.kernel->isa;
+    enum dwb_isa isa = bench->canary.kernel->isa;
 
     for (size_t i = 0; area->data && i < 2 * DWB_PROBE_LEVELS; i++) {
         struct dwb_memory_probe *probe = &bench->probes[i];
@@ -331,21 +397,39 @@ static void add_memory_probes(struct dwb_bench *bench, const uint64_t sizes[DWB_
     }
 }
 
-static void connect_forms(struct dwb_bench *bench, struct dwb_bench_forms *forms)
+static const struct {
+    int input, weights, packed, output;
+} operands[] = {
+    [DWB_KERNEL_STANDARD] = {DWB_BENCH_INPUT, DWB_BENCH_WEIGHTS_STANDARD, DWB_BENCH_PACKED_STANDARD,
+                             DWB_BENCH_OUTPUT_STANDARD},
+    [DWB_KERNEL_DEPTHWISE] = {DWB_BENCH_INPUT, DWB_BENCH_WEIGHTS_DEPTHWISE,
+                              DWB_BENCH_PACKED_DEPTHWISE, DWB_BENCH_INTERMEDIATE},
+    [DWB_KERNEL_POINTWISE] = {DWB_BENCH_INTERMEDIATE, DWB_BENCH_WEIGHTS_POINTWISE,
+                              DWB_BENCH_PACKED_POINTWISE, DWB_BENCH_OUTPUT_SEPARABLE},
+};
+
+void dwb_bench_connect_forms(struct dwb_bench *bench, struct dwb_bench_forms *forms)
 {
-    forms->backend = dwb_backend_name(0);
-    connect(bench, &forms->standard, DWB_BENCH_INPUT, DWB_BENCH_WEIGHTS_STANDARD,
-            DWB_BENCH_PACKED_STANDARD, DWB_BENCH_OUTPUT_STANDARD, DWB_BENCH_SCRATCH);
-    connect(bench, &forms->depthwise, DWB_BENCH_INPUT, DWB_BENCH_WEIGHTS_DEPTHWISE,
-            DWB_BENCH_PACKED_DEPTHWISE, DWB_BENCH_INTERMEDIATE, DWB_BENCH_SCRATCH);
-    connect(bench, &forms->pointwise, DWB_BENCH_INTERMEDIATE, DWB_BENCH_WEIGHTS_POINTWISE,
-            DWB_BENCH_PACKED_POINTWISE, DWB_BENCH_OUTPUT_SEPARABLE, DWB_BENCH_SCRATCH);
-    bench->fused.args = (struct dwb_separable_args){
-        .input = bench->buffers[DWB_BENCH_INPUT].data,
-        .packed_depthwise = bench->buffers[DWB_BENCH_PACKED_DEPTHWISE].data,
-        .packed_pointwise = bench->buffers[DWB_BENCH_PACKED_POINTWISE].data,
-        .output = bench->buffers[DWB_BENCH_OUTPUT_SEPARABLE].data,
-        .scratch = bench->buffers[DWB_BENCH_SCRATCH].data,
+    const struct dwb_buffer *buffers = bench->buffers;
+    int own =
+        forms == &bench->forms[0] ? 0 : DWB_BENCH_PACKED_STANDARD_B - DWB_BENCH_PACKED_STANDARD;
+
+    for (unsigned op = 0; op < 3; op++) {
+        int packed = operands[op].packed;
+
+        if (!(bench->stages & 1u << op))
+            continue;
+        if (buffers[packed + own].data)
+            packed += own;
+        connect(bench, dwb_bench_stage(forms, (enum dwb_kernel_op)op), operands[op].input,
+                operands[op].weights, packed, operands[op].output, DWB_BENCH_SCRATCH);
+    }
+    forms->fused.args = (struct dwb_separable_args){
+        .input = buffers[DWB_BENCH_INPUT].data,
+        .packed_depthwise = forms->depthwise.args.packed,
+        .packed_pointwise = forms->pointwise.args.packed,
+        .output = buffers[DWB_BENCH_OUTPUT_SEPARABLE].data,
+        .scratch = buffers[DWB_BENCH_SCRATCH].data,
     };
 }
 
@@ -364,54 +448,49 @@ static int prepare_stage(struct dwb_bench_stage *stage, const struct dwb_backend
     return backend->prepare(&request, error, &stage->ready);
 }
 
-/* A peer's stages are ours with its library's call in place of our kernel's: the same operands in
- * the same buffers. Its thread pool, where it has one, gets one thread: this one. */
-static int prepare_peers(struct dwb_bench *bench, uint32_t backends, char *error)
+int dwb_bench_prepare_peer(struct dwb_bench *bench, struct dwb_bench_forms *forms, enum dwb_isa isa,
+                           char *error)
 {
+    const struct dwb_backend *backend;
     char directory[4096];
+    int r;
 
-    if ((backends & ~(uint32_t)DWB_BACKEND_NATIVE) == 0)
-        return 0;
-    setenv("OMP_NUM_THREADS", "1", 1);
+    setenv("OMP_NUM_THREADS", "1", 1); /* its pool gets one thread: this one */
     if (dwb_paths_modules(directory, sizeof directory) < 0)
         directory[0] = '\0';
-    for (unsigned bit = 1; bit < DWB_N_BACKENDS; bit++) {
+    r = dwb_backend_load(directory, forms->backend, error, &backend);
+    if (r == 0)
+        backend->version(forms->version, sizeof forms->version);
+    for (unsigned op = 0; r == 0 && op < 3; op++)
+        if (bench->stages & 1u << op)
+            r = prepare_stage(dwb_bench_stage(forms, (enum dwb_kernel_op)op), backend, isa, error);
+    return r;
+}
+
+static int prepare_peers(struct dwb_bench *bench, uint32_t backends, char *error)
+{
+    int r = 0;
+
+    for (unsigned bit = 1; r == 0 && bit < DWB_N_BACKENDS; bit++) {
         struct dwb_bench_forms *forms = &bench->forms[bit];
-        const struct dwb_backend *backend;
-        int r;
 
         if (!(backends & 1u << bit))
             continue;
         *forms = bench->forms[0];
         forms->backend = dwb_backend_name(bit);
-        r = dwb_backend_load(directory, forms->backend, error, &backend);
-        if (r == 0)
-            backend->version(forms->version, sizeof forms->version);
-        if (r == 0)
-            r = prepare_stage(&forms->standard, backend, bench->isa, error);
-        if (r == 0)
-            r = prepare_stage(&forms->depthwise, backend, bench->isa, error);
-        if (r == 0)
-            r = prepare_stage(&forms->pointwise, backend, bench->isa, error);
-        if (r < 0)
-            return r;
+        r = dwb_bench_prepare_peer(bench, forms, bench->isa, error);
     }
-    return 0;
+    return r;
 }
 
 static void add_forms(struct dwb_bench *bench, const struct dwb_bench_forms *forms,
                       const struct dwb_macs *nominal)
 {
-    add_chain(bench, DWB_OPERATION_STANDARD, forms->backend, &forms->standard, NULL,
-              nominal->standard);
-    add_chain(bench, DWB_OPERATION_DEPTHWISE, forms->backend, &forms->depthwise, NULL,
-              nominal->depthwise);
-    add_chain(bench, DWB_OPERATION_POINTWISE, forms->backend, &forms->pointwise, NULL,
-              nominal->pointwise);
-    add_chain(bench, DWB_OPERATION_SEPARABLE, forms->backend, &forms->depthwise, &forms->pointwise,
-              nominal->separable);
-    if (forms == &bench->forms[0])
-        add_fused(bench, forms, nominal->separable);
+    unsigned last =
+        forms == &bench->forms[0] ? DWB_OPERATION_SEPARABLE_FUSED : DWB_OPERATION_SEPARABLE;
+
+    for (unsigned k = 0; k <= last; k++)
+        dwb_bench_add_operation(bench, forms, (enum dwb_operation)k, nominal);
 }
 
 static void probe_sizes(const struct dwb_request *request, uint32_t cpu,
@@ -419,12 +498,63 @@ static void probe_sizes(const struct dwb_request *request, uint32_t cpu,
 {
     struct dwb_caches caches;
 
-    if (request->without_probes)
+    if (request->without_probes || request->compares)
         return;
     dwb_machine_caches("", cpu, &caches);
     dwb_probe_sizes(&caches, sizes);
     if (request->replicate % MEMORY_PROBE_EVERY != 0)
         sizes[DWB_PROBE_DRAM] = 0;
+}
+
+int dwb_bench_choose_forms(struct dwb_bench *bench, struct dwb_bench_forms *forms, enum dwb_isa isa,
+                           char *error)
+{
+    static const char *const names[] = {"standard", "depthwise", "pointwise"};
+    int r = 0;
+
+    for (unsigned op = 0; r == 0 && op < 3; op++) {
+        struct dwb_bench_stage *stage = dwb_bench_stage(forms, (enum dwb_kernel_op)op);
+
+        dwb_conv_of_layer(&bench->layer, (enum dwb_kernel_op)op, &stage->conv); /* sizes need it */
+        if (bench->stages & 1u << op)
+            r = dwb_bench_choose(stage, &bench->layer, isa, (enum dwb_kernel_op)op, names[op],
+                                 error);
+    }
+    return r;
+}
+
+int dwb_bench_choose_fused(const struct dwb_bench *bench, struct dwb_bench_forms *forms,
+                           enum dwb_isa isa, char *error)
+{
+    if (dwb_separable_select(dwb_cpu_flags(), isa, &bench->layer, &forms->fused.separable))
+        return 0;
+    snprintf(error, DWB_BENCH_ERROR_MAX, "no fused separable form of isa %s takes this layer",
+             dwb_isa_name(isa));
+    return -ENOTSUP;
+}
+
+/* Ours, and the peers that are asked for, each with all its operations. */
+static int choose_ratio(struct dwb_bench *bench, char *error)
+{
+    struct dwb_bench_forms *native = &bench->forms[0];
+    int r;
+
+    native->backend = dwb_backend_name(0);
+    bench->stages =
+        1u << DWB_KERNEL_STANDARD | 1u << DWB_KERNEL_DEPTHWISE | 1u << DWB_KERNEL_POINTWISE;
+    r = dwb_bench_choose_forms(bench, native, bench->isa, error);
+    return r < 0 ? r : dwb_bench_choose_fused(bench, native, bench->isa, error);
+}
+
+static int add_ratio(struct dwb_bench *bench, const struct dwb_request *request,
+                     const struct dwb_macs *nominal, char *error)
+{
+    int r = prepare_peers(bench, request->backends, error);
+
+    for (unsigned bit = 0; r == 0 && bit < DWB_N_BACKENDS; bit++)
+        if (request->backends & 1u << bit)
+            add_forms(bench, &bench->forms[bit], nominal);
+    return r;
 }
 
 static int build(struct dwb_bench *bench, const struct dwb_request *request, uint32_t cpu,
@@ -440,13 +570,11 @@ static int build(struct dwb_bench *bench, const struct dwb_request *request, uin
         .padding = DWB_PADDING_SAME,
         .repeat = 1,
     };
-    const struct dwb_layer *layer = &bench->layer;
-    struct dwb_bench_forms *native = &bench->forms[0];
     struct dwb_theory theory, canary_theory;
     uint64_t sizes[DWB_PROBE_LEVELS] = {0};
     int r;
 
-    r = dwb_theory_of(layer, &theory);
+    r = dwb_theory_of(&bench->layer, &theory);
     if (r == 0)
         r = dwb_theory_of(&canary, &canary_theory);
     if (r < 0) {
@@ -454,38 +582,32 @@ static int build(struct dwb_bench *bench, const struct dwb_request *request, uin
                  strerror(-r));
         return r;
     }
-    r = choose(&native->standard, layer, bench->isa, DWB_KERNEL_STANDARD, "standard", error);
+    r = bench->compares ? dwb_bench_choose_sides(bench, request, error)
+                        : choose_ratio(bench, error);
     if (r == 0)
-        r = choose(&native->depthwise, layer, bench->isa, DWB_KERNEL_DEPTHWISE, "depthwise", error);
-    if (r == 0)
-        r = choose(&native->pointwise, layer, bench->isa, DWB_KERNEL_POINTWISE, "pointwise", error);
-    if (r == 0)
-        r = choose(&bench->canary, &canary, bench->isa, DWB_KERNEL_STANDARD, "canary", error);
+        r = dwb_bench_choose(&bench->canary, &canary, bench->isa, DWB_KERNEL_STANDARD, "canary",
+                             error);
     if (r < 0)
         return r;
-    if (!dwb_separable_select(dwb_cpu_flags(), bench->isa, layer, &bench->fused.separable)) {
-        snprintf(error, DWB_BENCH_ERROR_MAX, "no fused separable form of isa %s takes this layer",
-                 dwb_isa_name(bench->isa));
-        return -ENOTSUP;
-    }
     probe_sizes(request, cpu, sizes);
-    r = allocate_all(bench, request->backends, sizes, error);
+    r = allocate_all(bench, request, sizes, error);
     if (r < 0)
         return r;
     fill(bench, request->seed);
-    connect_forms(bench, native);
+    dwb_bench_connect_forms(bench, &bench->forms[0]);
     connect(bench, &bench->canary, DWB_BENCH_CANARY_INPUT, DWB_BENCH_CANARY_WEIGHTS,
             DWB_BENCH_CANARY_PACKED, DWB_BENCH_CANARY_OUTPUT, DWB_BENCH_CANARY_SCRATCH);
-    r = prepare_peers(bench, request->backends, error);
+    r = bench->compares ? dwb_bench_add_sides(bench, request, &theory.nominal, error)
+                        : add_ratio(bench, request, &theory.nominal, error);
     if (r < 0)
         return r;
-    for (unsigned bit = 0; bit < DWB_N_BACKENDS; bit++)
-        if (request->backends & 1u << bit)
-            add_forms(bench, &bench->forms[bit], &theory.nominal);
     add_chain(bench, DWB_OPERATION_CANARY, "", &bench->canary, NULL,
               canary_theory.nominal.standard);
     add_peaks(bench);
     add_memory_probes(bench, sizes);
+    for (size_t i = 0; bench->compares && i < bench->n; i++)
+        if (!bench->tasks[i].pair)
+            bench->tasks[i].window_ns = DWB_SAMPLE_WINDOW_NS / 4;
     return 0;
 }
 
@@ -501,6 +623,7 @@ int dwb_bench_new(const struct dwb_request *request, uint32_t cpu, char error[DW
     }
     bench->layer = request->layer;
     bench->isa = request->isa;
+    bench->compares = request->compares;
     bench->positions = dwb_random_stream(request->seed, VERIFY_STREAM + request->replicate);
     r = build(bench, request, cpu, error);
     if (r == 0)

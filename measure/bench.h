@@ -25,6 +25,9 @@ enum { /* buffers */
        DWB_BENCH_PACKED_STANDARD,
        DWB_BENCH_PACKED_DEPTHWISE,
        DWB_BENCH_PACKED_POINTWISE,
+       DWB_BENCH_PACKED_STANDARD_B,  /* of the second side of a comparison, where its kernel is */
+       DWB_BENCH_PACKED_DEPTHWISE_B, /* another one than the first's */
+       DWB_BENCH_PACKED_POINTWISE_B,
        DWB_BENCH_INTERMEDIATE, /* of the depthwise, input of the pointwise */
        DWB_BENCH_OUTPUT_STANDARD,
        DWB_BENCH_OUTPUT_SEPARABLE, /* of the pointwise and the fused form, too */
@@ -56,12 +59,15 @@ struct dwb_bench_chain { /* context of a convolution's task: one stage, or depth
     const struct dwb_bench_stage *stages[2];
     size_t n;
     const struct dwb_bench_fused *fused; /* runs in place of the two stages, or NULL */
+    uint32_t extra_every; /* a call more after so many: a planted slowdown; 0 = none */
+    uint32_t n_since;     /* calls since the last of those */
 };
 
-struct dwb_bench_forms { /* the two forms of the layer on one backend */
+struct dwb_bench_forms { /* the forms of the layer on one backend, or of one side of a comparison */
     const char *backend;
     char version[32]; /* of a peer's library; "" = not loaded */
     struct dwb_bench_stage standard, depthwise, pointwise;
+    struct dwb_bench_fused fused; /* ours only */
 };
 
 struct dwb_bench {
@@ -69,8 +75,10 @@ struct dwb_bench {
     enum dwb_isa isa; /* asked for */
     struct dwb_buffer buffers[DWB_BENCH_N_BUFFERS];
     struct dwb_bench_forms forms[DWB_N_BACKENDS]; /* by bit; ours is always there: the canary and
-                                                   * the probes are of its ISA */
-    struct dwb_bench_fused fused;
+                                                   * the probes are of its ISA. In a comparison
+                                                   * the first two are its sides */
+    uint32_t stages; /* bits 1 << enum dwb_kernel_op: which are needed at all */
+    bool compares;
     struct dwb_bench_stage canary;
     struct dwb_bench_chain chains[DWB_BENCH_SUBJECTS_MAX]; /* same indices as subjects */
     struct dwb_peak peaks[4];

@@ -77,6 +77,7 @@ static int measure(const struct dwb_request *request, struct dwb_bench *bench,
     struct dwb_sampler sampler = {
         .tasks = bench->tasks,
         .n_tasks = bench->n,
+        .mirrors_pairs = request->compares,
         .slice_ns = request->slice_ns,
         .seed = request->seed,
         .replicate = request->replicate,
@@ -123,15 +124,16 @@ static int run_bench(const struct dwb_request *request, uint64_t fp_control,
 
     if (r < 0)
         return r;
-    for (unsigned bit = 1; bit < DWB_N_BACKENDS; bit++)
-        if (bench->forms[bit].version[0])
-            environment.backend_versions[bit] = bench->forms[bit].version;
+    for (unsigned i = 0; i < DWB_N_BACKENDS; i++) /* sides of a comparison are in their own order */
+        for (unsigned bit = 1; bench->forms[i].version[0] && bit < DWB_N_BACKENDS; bit++)
+            if (strcmp(bench->forms[i].backend, dwb_backend_name(bit)) == 0)
+                environment.backend_versions[bit] = bench->forms[i].version;
     record->environment = dwb_environment_new(&environment);
     if (!record->environment)
         return -ENOMEM;
     const struct dwb_counters_config config = {
         .perf = &dwb_perf_kernel,
-        .isa = bench->forms[0].standard.kernel->isa,
+        .isa = bench->canary.kernel->isa,
         .directory =
             dwb_paths_data("counters", directory, sizeof directory) == 0 ? directory : NULL,
         .cpu = record->cpu,

@@ -24,6 +24,8 @@ void dwb_request_init(struct dwb_request *request)
         .slice_ns = DWB_REQUEST_SLICE_DEFAULT_NS,
         .seed = 1,
         .backends = DWB_BACKEND_NATIVE,
+        .operations = 1u << DWB_OPERATION_STANDARD | 1u << DWB_OPERATION_DEPTHWISE |
+                      1u << DWB_OPERATION_POINTWISE,
         .cpu = DWB_REQUEST_CPU_ANY,
     };
 }
@@ -64,6 +66,28 @@ static int set_geometry(struct dwb_request *request, const char *text)
     if (r == 0)
         dwb_geometry_text(&geometry, request->geometry);
     return r;
+}
+
+/* "a", "b" and "operations". 1 = it was one of them; else 0, -EINVAL with a finding. */
+static int set_comparison(struct dwb_request *request, const char *field, const char *value,
+                          struct dwb_diags *diags)
+{
+    char message[DWB_SIDE_MESSAGE_MAX] = "some of standard, depthwise, pointwise, separable, "
+                                         "separable_fused are needed";
+    int r;
+
+    if (strcmp(field, "operations") == 0)
+        r = dwb_operations_from_text(value, &request->operations);
+    else if (strcmp(field, "a") == 0 || strcmp(field, "b") == 0)
+        r = dwb_side_parse(value, message, field[0] == 'a' ? &request->a : &request->b);
+    else
+        return 0;
+    if (r < 0) {
+        dwb_diags_add(diags, 0, 0, field, value, "%s", message);
+        return -EINVAL;
+    }
+    request->compares = request->compares || field[1] == '\0';
+    return 1;
 }
 
 static int take_member(struct dwb_request *request, const char *key, json_t *value,
@@ -119,9 +143,12 @@ static int take_member(struct dwb_request *request, const char *key, json_t *val
             request->cpu = (uint32_t)count;
         return r;
     }
+    r = set_comparison(request, key, text ? text : "", diags);
+    if (r != 0)
+        return r < 0 ? r : 0;
     return refuse(diags, key, value,
                   "unknown; a request has layer, isa, cache, slice_ns, seed, replicate, cpu, "
-                  "backends, simulate, geometry");
+                  "backends, simulate, geometry, a, b, operations");
 }
 
 int dwb_request_check(const struct dwb_request *request, struct dwb_diags *diags)
@@ -251,6 +278,8 @@ int dwb_request_set(struct dwb_request *request, const char *flag, const char *v
                           "a duration such as 300ms, up to 1h, is needed");
         else
             request->slice_ns = count;
+    } else if ((r = set_comparison(request, flag, value, diags)) != 0) {
+        r = r < 0 ? r : 0;
     } else if (strcmp(flag, "cpu") == 0) {
         r = set_count(flag, value, CPU_MAX, diags, &count);
         if (r == 0)

@@ -28,6 +28,9 @@ struct dwb_request {
     uint32_t cpu;      /* DWB_REQUEST_CPU_ANY = the last one this process may use */
     bool simulate;     /* count one call of each operation under Valgrind, after measuring */
     char geometry[DWB_GEOMETRY_TEXT_MAX]; /* of that CPU; "" = this machine's caches */
+    bool compares; /* a and b are held against each other; the rest is not measured */
+    struct dwb_side a, b;
+    uint32_t operations; /* of that, bits 1 << enum dwb_operation; sides with forms need none */
     bool without_probes; /* of memory: nothing is timed, and they take time to set up */
 };
 
@@ -40,8 +43,8 @@ int dwb_request_parse(const char *text, size_t length, struct dwb_diags *diags,
 
 /*
  * Sets one field from a flag: "layer", "isa", "cache", "slice", "seed", "cpu", "replicate",
- * "backend", "simulate" (value NULL), "geometry". 0; -EINVAL with a finding whose field is the
- * flag; -ENOMEM.
+ * "backend", "simulate" (value NULL), "geometry", "a", "b", "operations". 0; -EINVAL with a finding
+ * whose field is the flag; -ENOMEM.
  */
 int dwb_request_set(struct dwb_request *request, const char *flag, const char *value,
                     struct dwb_diags *diags);

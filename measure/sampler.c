@@ -160,23 +160,31 @@ static uint64_t calls_for(uint64_t window_ns, uint64_t call_ns)
     return n < 1 ? 1 : n > N_CALLS_MAX ? N_CALLS_MAX : n;
 }
 
-void dwb_sampler_plan(struct dwb_task *tasks, size_t n_tasks, enum dwb_cache_mode cache)
+/* The faster of a pair gets its millisecond, unless the slower would then pass 5 ms: longer samples
+ * are disturbed more often, and all of a pair must run the same number of calls. */
+static uint64_t calls_of_pair(const struct dwb_task *tasks, size_t n_tasks, uint32_t pair)
 {
-    uint64_t fastest_ns = UINT64_MAX, slowest_ns = 1, n_paired, most;
+    uint64_t fastest_ns = UINT64_MAX, slowest_ns = 1, multiple_of = 1, n, most;
 
     for (size_t i = 0; i < n_tasks; i++)
-        if (tasks[i].paired) {
+        if (tasks[i].pair == pair) {
             fastest_ns = tasks[i].call_ns < fastest_ns ? tasks[i].call_ns : fastest_ns;
             slowest_ns = tasks[i].call_ns > slowest_ns ? tasks[i].call_ns : slowest_ns;
+            if (tasks[i].multiple_of > multiple_of)
+                multiple_of = tasks[i].multiple_of;
         }
-    /* The faster of a pair gets its millisecond, unless the slower would then pass 5 ms: longer
-     * samples are disturbed more often, and both must run the same number of calls. */
-    n_paired = calls_for(DWB_SAMPLE_WINDOW_NS, fastest_ns);
+    n = calls_for(DWB_SAMPLE_WINDOW_NS, fastest_ns);
     most = DWB_SAMPLE_WINDOW_MAX_NS / slowest_ns;
-    if (n_paired > most)
-        n_paired = most < 1 ? 1 : most;
+    if (n > most)
+        n = most < 1 ? 1 : most;
+    return (n + multiple_of - 1) / multiple_of * multiple_of;
+}
+
+void dwb_sampler_plan(struct dwb_task *tasks, size_t n_tasks, enum dwb_cache_mode cache)
+{
     for (size_t i = 0; i < n_tasks; i++) {
-        uint64_t n = tasks[i].paired ? n_paired : calls_for(tasks[i].window_ns, tasks[i].call_ns);
+        uint64_t n = tasks[i].pair ? calls_of_pair(tasks, n_tasks, tasks[i].pair)
+                                   : calls_for(tasks[i].window_ns, tasks[i].call_ns);
 
         tasks[i].n_calls = cache == DWB_CACHE_COLD && !tasks[i].keeps_warm ? 1 : (uint32_t)n;
     }
@@ -256,6 +264,33 @@ static int reserve(struct run *run)
     return 0;
 }
 
+static void shuffle(struct run *run, uint32_t *items, size_t n)
+{
+    for (size_t i = n; i > 1; i--) {
+        uint32_t j = dwb_random_below(&run->random, (uint32_t)i), swap = items[i - 1];
+
+        items[i - 1] = items[j];
+        items[j] = swap;
+    }
+}
+
+/* The tasks of a pair to the front of order[0..n), in the order they have; returns how many. */
+static size_t gather_pair(const struct run *run, uint32_t *order, size_t n)
+{
+    const struct dwb_task *tasks = run->sampler->tasks;
+    uint32_t pair = tasks[order[0]].pair;
+    size_t n_pair = 1;
+
+    for (size_t i = 1; pair && i < n; i++)
+        if (tasks[order[i]].pair == pair) {
+            uint32_t found = order[i];
+
+            memmove(order + n_pair + 1, order + n_pair, (i - n_pair) * sizeof *order);
+            order[n_pair++] = found;
+        }
+    return n_pair;
+}
+
 /* Order of the tasks of a block; returns how many take part. */
 static size_t draw_order(struct run *run, uint32_t block)
 {
@@ -264,12 +299,7 @@ static size_t draw_order(struct run *run, uint32_t block)
     for (size_t i = 0; i < run->sampler->n_tasks; i++)
         if (block == 0 || !run->sampler->tasks[i].first_block_only)
             run->order[n++] = (uint32_t)i;
-    for (size_t i = n; i > 1; i--) {
-        uint32_t j = dwb_random_below(&run->random, (uint32_t)i), swap = run->order[i - 1];
-
-        run->order[i - 1] = run->order[j];
-        run->order[j] = swap;
-    }
+    shuffle(run, run->order, n);
     return n;
 }
 
@@ -299,10 +329,15 @@ static int add_block(struct run *run, uint32_t block)
     if (r < 0)
         return r;
     n = draw_order(run, block);
-    for (size_t i = 0; i < n; i++)
-        add_sample(run, run->order[i], block, 0);
-    for (size_t i = n; i > 0; i--)
-        add_sample(run, run->order[i - 1], block, 1);
+    for (size_t at = 0, n_part; at < n; at += n_part) {
+        uint32_t *part = run->order + at;
+
+        n_part = run->sampler->mirrors_pairs ? gather_pair(run, part, n - at) : n;
+        for (size_t i = 0; i < n_part; i++)
+            add_sample(run, part[i], block, 0);
+        for (size_t i = n_part; i > 0; i--)
+            add_sample(run, part[i - 1], block, 1);
+    }
     add_readings(run, block);
     return 0;
 }

@@ -7,10 +7,12 @@
  * Everything that is timed goes through one call site in one function, so every task has the same
  * stack depth and the same loop around it. Samples come in random blocks: an order drawn at random,
  * then its mirror image, so a drift within a block falls on all tasks alike (ABBA). A sample is
- * n_calls calls, enough to last a millisecond where calls are short; tasks marked `paired` share
- * one n_calls. In warm mode one untimed call comes before each sample; in cold mode the caches are
- * flushed before it and n_calls is 1. What disturbed a sample (a context switch, a migration, time
- * taken by the hypervisor, a gap between wall and thread CPU time) is flagged, never judged here.
+ * n_calls calls, enough to last a millisecond where calls are short; tasks of one pair share one
+ * n_calls. Where sides are compared, each pair is mirrored by itself within the block (a b b a), so
+ * that what is compared is as near in time as it can be. In warm mode one untimed call comes before
+ * each sample; in cold mode the caches are flushed before it and n_calls is 1. What disturbed a
+ * sample (a context switch, a migration, time taken by the hypervisor, a gap between wall and
+ * thread CPU time) is flagged, never judged here.
  */
 
 #include "common/record.h"
@@ -31,7 +33,8 @@ struct dwb_task { /* task i of the sampler is subject i of the record */
     dwb_call_fn *call;
     void *context;
     uint64_t window_ns;    /* a sample lasts this long or a little longer, or one call */
-    bool paired;           /* shares n_calls with the other paired tasks */
+    uint32_t pair;         /* shares n_calls with the other tasks of this pair; 0 = of none */
+    uint32_t multiple_of;  /* its pair's n_calls is a multiple of this; 0 = any number */
     bool keeps_warm;       /* measured warm in cold mode as well (probes of the machine) */
     bool first_block_only; /* the machine's figures: one block a replicate is enough */
     uint64_t call_ns;      /* set by the sampler: one call, roughly */
@@ -41,7 +44,8 @@ struct dwb_task { /* task i of the sampler is subject i of the record */
 struct dwb_sampler {
     struct dwb_task *tasks;
     size_t n_tasks;
-    uint64_t slice_ns; /* stop after this much of timed calls and their preparation */
+    bool mirrors_pairs; /* each pair by itself; else the block as a whole */
+    uint64_t slice_ns;  /* stop after this much of timed calls and their preparation */
     uint64_t seed;
     uint32_t replicate;
     uint32_t cpu;

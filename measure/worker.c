@@ -49,6 +49,9 @@ static const char help[] =
     "      --replicate N     its number, which changes orders and verified positions (default: 0)\n"
     "      --simulate        also count one call of each operation under Valgrind's Callgrind\n"
     "      --geometry CACHES of that: I1/D1/LL, each bytes,ways,line (default: this machine's)\n"
+    "      --a SIDE --b SIDE hold two sides against each other in place of the ratio: words such\n"
+    "                        as native, onednn, avx2, separable, fused, kernel:NAME, +1/50\n"
+    "      --operations LIST of that (default: standard,depthwise,pointwise)\n"
     "      --probe           describe the machine, its ISAs, kernels and counters\n"
     "  -h, --help            this text\n"
     "  -V, --version         the version\n"
@@ -224,6 +227,9 @@ static int take_flags(int argc, char **argv, struct dwb_diags *diags, struct dwb
         {"replicate", required_argument, NULL, 'r'},
         {"simulate", no_argument, NULL, 'm'},
         {"geometry", required_argument, NULL, 'g'},
+        {"a", required_argument, NULL, 'A'},
+        {"b", required_argument, NULL, 'B'},
+        {"operations", required_argument, NULL, 'o'},
         {"probe", no_argument, NULL, 'p'},
         {"simulated-call", required_argument, NULL, 'x'},
         {"help", no_argument, NULL, 'h'},

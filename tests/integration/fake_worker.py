@@ -3,7 +3,8 @@
 
 $FAKE_WORKER_DIR/mode says how: "ok", or see misbehave(). A mode may be bound to a layer and to a
 number of times: "segv:bad:2" crashes for the first two replicates of the layer `bad`.
-Requests and process ids are appended to files there.
+Requests and process ids are appended to files there. A file `factors` ({"depthwise": 1.1, ...}) makes
+operations, and the canary, slower.
 """
 
 import json
@@ -50,12 +51,23 @@ def subjects(layer, mismatched):
     return rows
 
 
+def factors():
+    try:
+        with open(os.path.join(DIRECTORY, "factors")) as stream:
+            given = json.load(stream)
+    except FileNotFoundError:
+        given = {}
+    names = ("standard", "depthwise", "pointwise", "separable", "canary")
+    return [given.get(name, 1.0) for name in names]
+
+
 def record(request, mismatched=0):
     layer = request["layer"]
     rng = random.Random(f'{request["seed"]} {layer["name"]} {request["replicate"]}')
     spread = float(os.environ.get("FAKE_WORKER_SPREAD", "0"))
     process = 1 + spread * rng.random()
     times = {0: 8e5, 1: 2e4 * process, 2: 9.5e4, 3: 1.15e5 * process, 4: 1e5}
+    times = {subject: ns * factor for (subject, ns), factor in zip(times.items(), factors())}
     samples = []
     for block in range(4):
         for half in (0, 1):

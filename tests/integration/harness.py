@@ -163,6 +163,13 @@ class Daemon:
             stream.write(mode)
         os.rename(path + ".new", path)
 
+    def set_factors(self, **factors):
+        """Of the times that the fake worker makes up from now on."""
+        path = os.path.join(self.fake, "factors")
+        with open(path + ".new", "w") as stream:
+            json.dump(factors, stream)
+        os.rename(path + ".new", path)
+
     def requests(self):
         """(layer name, replicate) of each request the fake worker got, in order."""
         try:

@@ -347,6 +347,25 @@ class Fake(Case):
             self.assertIn(word, p.stdout)
             self.ctl("result", self.JOB["id"], "-f", "csv", "-s", self.sock, code=code)
 
+    def test_formats(self):
+        """The exit code is the report's, whatever it is written as."""
+        for document, code in (("suite", 0), ("wrong", 4), ("partial", 5)):
+            self.accept(self.STARTED, self.DONE, document=document)
+            for name, word in (("junit", "<testsuites"), ("markdown", "\n| layer |"),
+                               ("html", "<!DOCTYPE html>")):
+                p = self.ctl("submit", "example", "--wait", "-f", name, "-s", self.sock, code=code)
+                self.assertIn(word, p.stdout)
+                written = self.ctl("result", self.JOB["id"], "-f", name, "-o", "out", "-s",
+                                   self.sock, code=code)
+                self.assertEqual(written.stdout, "")
+                with open(os.path.join(self.dir, "out"), encoding="utf-8") as f:
+                    self.assertEqual(f.read(), p.stdout)
+        self.assertIn("needs --wait", self.ctl("submit", "example", "-f", "junit", "-s", self.sock,
+                                               code=2).stderr)
+        for verb in ("list", "status", "doctor"):
+            self.assertIn("must be table, json or csv",
+                          self.ctl(verb, "-f", "html", "-s", self.sock, code=2).stderr)
+
     def test_failed_job(self):
         for state in ("failed", "cancelled"):
             self.accept(self.STARTED, {"event": "done", "state": state, "reason": "out of luck"})

@@ -69,6 +69,29 @@ START_TEST(test_options)
 }
 END_TEST
 
+/* Reports have more formats than lists have. */
+START_TEST(test_formats)
+{
+    static const struct dwb_verb lists = {
+        .name = "lists", .arguments = "", .help = "", .options = DWB_OPTION_FORMAT};
+    static const struct dwb_verb reports = {
+        .name = "reports", .arguments = "", .help = "", .options = DWB_OPTION_REPORT};
+    static const char *const names[] = {"table", "json", "csv", "junit", "markdown", "html"};
+    char line[32];
+
+    for (int i = DWB_FORMAT_TABLE; i <= DWB_FORMAT_HTML; i++) {
+        struct dwb_cli cli;
+
+        snprintf(line, sizeof(line), "--format %s", names[i]);
+        ck_assert_int_eq(parse(&reports, &cli, line), DWB_EXIT_OK);
+        ck_assert_int_eq(cli.format, i);
+        ck_assert(cli.format_given);
+        ck_assert_int_eq(parse(&lists, &cli, line),
+                         i <= DWB_FORMAT_CSV ? DWB_EXIT_OK : DWB_EXIT_USAGE);
+    }
+}
+END_TEST
+
 START_TEST(test_refusals)
 {
     static const char *const lines[] = {"--bogus",
@@ -225,6 +248,7 @@ int main(void)
     int n_failed;
 
     tcase_add_test(options, test_options);
+    tcase_add_test(options, test_formats);
     tcase_add_test(options, test_refusals);
     tcase_add_test(options, test_nearest);
     tcase_add_checked_fixture(files, enter_directory, leave_directory);

@@ -13,8 +13,8 @@
 
 static struct dwb_subject subjects[2] = {
     {DWB_OPERATION_STANDARD, "native", "avx2", "f32_nhwc_conv__avx2_6x16", "direct", "", 1000, 900,
-     0, 256, 1, 1.5},
-    {DWB_OPERATION_TRIAD, "", "avx2", "", "", "L2", 0, 0, 4096, 0, 0, 0.0},
+     0, 256, 1, 1.5, 'b'},
+    {DWB_OPERATION_TRIAD, "", "avx2", "", "", "L2", 0, 0, 4096, 0, 0, 0.0, 0},
 };
 static struct dwb_sample samples[2] = {
     {0, 3, 1, 7, 1234567, 1234500, DWB_SAMPLE_GAP | DWB_SAMPLE_STOLEN},

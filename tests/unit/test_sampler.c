@@ -94,7 +94,7 @@ static void setup(void)
             .call = spin_call,
             .context = &lab.spins[i],
             .window_ns = 500000,
-            .paired = i < 2,
+            .pair = i < 2,
             .keeps_warm = i == 2,
             .first_block_only = i == 3,
         };
@@ -323,8 +323,8 @@ static const struct {
 START_TEST(test_plan)
 {
     struct dwb_task tasks[3] = {
-        {.paired = true, .call_ns = pairs[_i].slow_ns},
-        {.paired = true, .call_ns = pairs[_i].fast_ns},
+        {.pair = 1, .call_ns = pairs[_i].slow_ns},
+        {.pair = 1, .call_ns = pairs[_i].fast_ns},
         {.call_ns = 300000, .window_ns = 1000000},
     };
 

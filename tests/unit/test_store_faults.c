@@ -474,7 +474,7 @@ START_TEST(test_newer)
     dwb_store_close(fixture_open());
     patch_file(60, version, sizeof(version)); /* user_version of the file format */
     ck_assert_int_eq(try_open(error), -EPROTONOSUPPORT);
-    ck_assert_ptr_nonnull(strstr(error, "schema version 99, this program knows up to 1"));
+    ck_assert_ptr_nonnull(strstr(error, "schema version 99, this program knows up to 2"));
 }
 END_TEST
 

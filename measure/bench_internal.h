@@ -1,0 +1,42 @@
+#pragma once
+
+/* Shared by bench.c (buffers, the ratio's subjects, the probes) and bench_sides.c (comparisons). */
+
+#include "common/theory.h"
+#include "measure/bench.h"
+
+/* The kernel of a stage, by dwb_kernel_select. 0; -ENOTSUP with a sentence. */
+int dwb_bench_choose(struct dwb_bench_stage *stage, const struct dwb_layer *layer, enum dwb_isa isa,
+                     enum dwb_kernel_op op, const char *what, char *error);
+/* Those of all stages that the bench needs; and the fused form of the two. Alike. */
+int dwb_bench_choose_forms(struct dwb_bench *bench, struct dwb_bench_forms *forms, enum dwb_isa isa,
+                           char *error);
+int dwb_bench_choose_fused(const struct dwb_bench *bench, struct dwb_bench_forms *forms,
+                           enum dwb_isa isa, char *error);
+
+struct dwb_bench_stage *dwb_bench_stage(struct dwb_bench_forms *forms, enum dwb_kernel_op op);
+
+/* Operands of the stages that the bench needs, and their weights packed. */
+void dwb_bench_connect_forms(struct dwb_bench *bench, struct dwb_bench_forms *forms);
+
+/*
+ * The library that forms->backend names: loaded, and its calls prepared in place of our kernels,
+ * for the same operands in the same buffers. 0; -ENOENT, -ELIBBAD, or what its `prepare` returns,
+ * with a sentence.
+ */
+int dwb_bench_prepare_peer(struct dwb_bench *bench, struct dwb_bench_forms *forms, enum dwb_isa isa,
+                           char *error);
+
+struct dwb_subject *dwb_bench_add_operation(struct dwb_bench *bench,
+                                            const struct dwb_bench_forms *forms,
+                                            enum dwb_operation operation,
+                                            const struct dwb_macs *nominal);
+
+/* A chain's call with what is planted in it; for both sides, where one has something planted. */
+void dwb_bench_call_planted(void *context);
+
+/* Kernels of the two sides; sets bench->stages. 0; -ENOTSUP, -EINVAL with a sentence. */
+int dwb_bench_choose_sides(struct dwb_bench *bench, const struct dwb_request *request, char *error);
+/* Connects the second side, prepares libraries, adds a pair of subjects for each operation. */
+int dwb_bench_add_sides(struct dwb_bench *bench, const struct dwb_request *request,
+                        const struct dwb_macs *nominal, char *error);
