@@ -32,8 +32,8 @@ struct run { /* the job at hand */
     json_t *job; /* members of the result's `job` */
     uint64_t start_ns;
     uint64_t measured_ns; /* from then to the end of the last replicate so far */
-    uint64_t kernel_ns;   /* of the replicates measured since then, not of those found */
-    uint32_t n_measured;
+    uint64_t kernel_ns;   /* of those measured since then, not of those found in the store */
+    int n_measured;
     uint32_t layer, replicate; /* of the worker that runs */
     struct dwb_record *record; /* that is being stored */
     enum dwb_job_state end_state;
@@ -160,10 +160,10 @@ static void analyse(struct dwb_supervisor *supervisor)
     }
     json_t *job = json_copy(run->job);
     json_object_set_new(job, "finished_at", dwb_clock_to_json(dwb_clock_real_ns()));
-    json_object_set_new(job, "measuring",
-                        json_pack("{s:I, s:I, s:I}", "wall_ns", (json_int_t)run->measured_ns,
-                                  "kernel_ns", (json_int_t)run->kernel_ns, "replicates",
-                                  (json_int_t)run->n_measured));
+    json_t *clock =
+        json_pack("{s:I, s:I, s:i}", "wall_ns", (json_int_t)run->measured_ns, "kernel_ns",
+                  (json_int_t)run->kernel_ns, "replicates", run->n_measured);
+    json_object_set_new(job, "measuring", clock);
     int r = dwb_analyst_start(supervisor->options.loop, run->spec, job, records, layer_of, n,
                               on_analysed, supervisor, &supervisor->analyst);
     if (r < 0)
