@@ -82,7 +82,8 @@ static void size_stages(struct dwb_bench *bench, uint64_t bytes[DWB_BENCH_N_BUFF
             if (!side ||
                 stage->kernel != dwb_bench_stage(&bench->forms[0], (enum dwb_kernel_op)op)->kernel)
                 bytes[packed] = stage->kernel->packed_bytes(&stage->conv);
-            bytes[DWB_BENCH_SCRATCH] = larger(bytes[DWB_BENCH_SCRATCH], dwb_bench_scratch_bytes(stage));
+            bytes[DWB_BENCH_SCRATCH] =
+                larger(bytes[DWB_BENCH_SCRATCH], dwb_bench_scratch_bytes(stage));
         }
     }
 }
@@ -125,4 +126,3 @@ void dwb_bench_fill(struct dwb_bench *bench, uint64_t seed)
         dwb_buffer_fill(&bench->buffers[filled[i]], &random);
     }
 }
-
