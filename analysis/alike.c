@@ -246,23 +246,24 @@ static void judge(struct dwb_alike_drift *drift)
         if (drift->agrees)
             drift->machine = (drift->canary + drift->peak) / 2;
         else
-            snprintf(
-                drift->reason, sizeof drift->reason,
-                "the machine's own change is not known: its canary takes %+.1f %% of time, its "
-                "multiply-add peak %+.1f %%",
-                percent(drift->canary), percent(drift->peak));
+            snprintf(drift->reason, sizeof drift->reason,
+                     "what the machine changed itself is not known: its canary takes %+.1f %% of "
+                     "time, its "
+                     "multiply-add peak %+.1f %%",
+                     percent(drift->canary), percent(drift->peak));
     } else if (isfinite(one)) {
         drift->agrees = fabs(one) <= DWB_ALIKE_MARGIN;
         if (drift->agrees)
             drift->machine = one;
         snprintf(drift->reason, sizeof drift->reason,
-                 drift->agrees ? "the %s alone says so (%+.1f %% of time): there is no %s of both"
-                               : "the machine's own change is not known: its %s takes %+.1f %% of "
-                                 "time, and there is no %s of both to confirm it",
+                 drift->agrees
+                     ? "the %s alone says so (%+.1f %% of time): there is no %s of both"
+                     : "what the machine changed itself is not known: its %s takes %+.1f %% of "
+                       "time, and there is no %s of both to confirm it",
                  known, percent(one), unknown);
     } else {
         snprintf(drift->reason, sizeof drift->reason,
-                 "the machine's own change is not known: there is neither a canary nor a "
+                 "what the machine changed itself is not known: there is neither a canary nor a "
                  "multiply-add peak of both");
     }
 }

@@ -409,6 +409,29 @@ bool dwb_compare_takes(const json_t *document)
            json_is_object(json_object_get(document, "job"));
 }
 
+void dwb_compare_trim(json_t *document)
+{
+    static const char *const of_entry[] = {
+        "theory",     "ratio",       "ratio_fused", "native_speedup",
+        "simulation", "environment", "why",         "explain"};
+    json_t *entry, *operation;
+    const char *unused;
+    size_t i;
+
+    json_array_foreach(json_object_get(document, "results"), i, entry)
+    {
+        for (size_t k = 0; k < sizeof of_entry / sizeof of_entry[0]; k++)
+            json_object_del(entry, of_entry[k]);
+        json_object_foreach(json_object_get(entry, "operations"), unused, operation)
+        {
+            json_object_del(operation, "counters");
+            json_object_del(operation, "simulated");
+        }
+    }
+    json_object_del(document, "ratio");
+    json_object_del(document, "totals");
+}
+
 int dwb_compare(const struct dwb_compare_input *input, json_t **ret_document)
 {
     struct comparing comparing = {.input = input};

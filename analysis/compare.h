@@ -29,6 +29,10 @@ struct dwb_compare_input {       /* all borrowed for the call */
 /* A document that compare and obstacles take: dwbench.result/1 with results. */
 bool dwb_compare_takes(const json_t *document);
 
+/* Takes out of a result document what no comparison reads, which is most of it: a history of a
+ * hundred suites is to fit into memory. */
+void dwb_compare_trim(json_t *document);
+
 /*
  * 0 and a new reference in *ret_document; -EINVAL: one of them is no result document; -EXDEV: they
  * are not comparable (dwb_alike_obstacles says why) and force is not set; -ENOMEM.

@@ -36,12 +36,15 @@ int dwb_comparison_documents(struct dwb_http *http, const json_t *baseline, json
     int r = job ? dwb_job_fetch(http, job, &document) : DWB_EXIT_UNREACHABLE;
     size_t i;
 
+    if (!job)
+        dwb_say("the daemon's answer names no job of the baseline");
     json_array_foreach(ids, i, id)
     {
         json_t *earlier = NULL;
 
         if (r == DWB_EXIT_OK && json_is_string(id))
             r = dwb_job_fetch(http, json_string_value(id), &earlier);
+        dwb_compare_trim(earlier);
         if (r == DWB_EXIT_OK && json_array_append_new(history, earlier) < 0) {
             dwb_say("no memory for the baseline's history");
             r = DWB_EXIT_FAILED;

@@ -66,7 +66,10 @@ static void choose_time_unit(struct view *view)
 static const char *format_time(const struct view *view, double ns, char *buffer, size_t size)
 {
     if (isfinite(ns))
-        snprintf(buffer, size, "%.*f", ns / view->time_unit_ns < 10 ? 3 : 1,
+        snprintf(buffer, size, "%.*f",
+                 ns / view->time_unit_ns < 10    ? 3
+                 : ns / view->time_unit_ns < 100 ? 2
+                                                 : 1,
                  ns / view->time_unit_ns);
     else
         snprintf(buffer, size, "-");
@@ -148,10 +151,27 @@ static void note_gate(struct view *view, const json_t *row)
     note(view, line);
 }
 
-static void add_row(struct view *view, const json_t *row)
+/*
+ * Rows that follow each other with one reason (a layer that is not stable) have it once, under the
+ * last of them; the machine's, which is every row's, stands below the table.
+ */
+static void note_reason(struct view *view, const json_t *row, const json_t *next)
+{
+    const char *reason = text(row, "reason"), *of_next = text(next, "reason");
+    const char *of_all = text(json_object_get(view->document, "machine"), "reason");
+    bool goes_on =
+        next && json_equal(json_object_get(row, "layer"), json_object_get(next, "layer"));
+
+    if (!reason || !reason[0] || (of_all && strcmp(reason, of_all) == 0))
+        return;
+    if (!goes_on || !of_next || strcmp(reason, of_next) != 0)
+        note(view, reason);
+}
+
+static void add_row(struct view *view, const json_t *row, const json_t *next)
 {
     const char *layer = text(row, "layer"), *backend = text(row, "backend");
-    const char *operation = text(row, "operation"), *reason = text(row, "reason");
+    const char *operation = text(row, "operation");
     bool is_peer = backend && strcmp(backend, "native") != 0;
     char cell[DWB_TABLE_CELL_MAX];
 
@@ -166,8 +186,7 @@ static void add_row(struct view *view, const json_t *row)
     add_change(view, json_object_get(row, "change"));
     add_limit(view, row);
     add_verdict(view, text(row, "verdict"));
-    if (reason && reason[0])
-        note(view, reason);
+    note_reason(view, row, next);
     if (json_object_get(row, "pairs"))
         note_gate(view, row); /* other kernels are what is compared there */
     else
@@ -179,7 +198,7 @@ static int fill(struct view *view)
     static const char *const names[][2] = {
         {"", "layer"},      {"", "operation"},        {"a", NULL},    {"b", NULL},
         {"change", "code"}, {"interval", "or limit"}, {"", "verdict"}};
-    const json_t *row;
+    const json_t *rows = json_object_get(view->document, "comparisons"), *row;
     size_t i;
 
     view->table = dwb_table_new(7, 0x3c);
@@ -187,8 +206,8 @@ static int fill(struct view *view)
     for (size_t line = 0; view->r == 0 && line < 2; line++)
         for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
             add(view, DWB_STYLE_BOLD, names[i][line] ? names[i][line] : view->time_unit);
-    json_array_foreach(json_object_get(view->document, "comparisons"), i, row) if (view->r == 0)
-        add_row(view, row);
+    json_array_foreach(rows, i, row) if (view->r == 0)
+        add_row(view, row, json_array_get(rows, i + 1));
     return view->r;
 }
 
@@ -229,7 +248,7 @@ static void say_machine(const struct view *view, FILE *out)
     if (!machine)
         return;
     if (!isfinite(drift))
-        say(view, out, "machine: %s", reason ? reason : "its own change is not known");
+        say(view, out, "%s", reason ? reason : "what the machine changed itself is not known");
     else if (isfinite(canary) && isfinite(peak))
         say(view, out,
             "machine: %+.2f%% of time is its own and taken off every change (canary %+.2f%% of "

@@ -195,9 +195,13 @@ static int run(const struct dwb_cli *cli)
 
 const struct dwb_verb dwb_verb_baseline = {
     .name = "baseline",
-    .arguments = "set NAME JOB | list | show NAME | delete NAME",
+    .arguments = "ACTION ...",
     .summary = "keep a job under a name, to compare with",
     .help =
+        "    dwbenchctl baseline set NAME JOB\n"
+        "    dwbenchctl baseline list\n"
+        "    dwbenchctl baseline show NAME\n"
+        "    dwbenchctl baseline delete NAME\n\n"
         "set makes a job that is done the baseline of that name; the one before goes to the\n"
         "name's history, of which the last 100 are kept: compare --baseline NAME judges by it\n"
         "once there are five. delete forgets the name and its history, not the jobs. Who sets a\n"

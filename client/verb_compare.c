@@ -128,11 +128,12 @@ static int run(const struct dwb_cli *cli)
 
 const struct dwb_verb dwb_verb_compare = {
     .name = "compare",
-    .arguments = "JOB|FILE JOB|FILE",
+    .arguments = "JOB JOB",
     .summary = "is the second job slower than the first",
     .help =
         "Compares two jobs that are done, or with --baseline NAME one job with that baseline and\n"
-        "the history of it. FILE is a result document, as result --format json -o FILE writes it.\n"
+        "the history of it. In place of a JOB goes a FILE with a result document, as\n"
+        "result --format json -o FILE writes it; two files need no daemon.\n"
         "What the machine itself changed between the two, by its canary and its multiply-add\n"
         "peak, is taken off. Jobs of different CPUs, ISAs, cache modes or layers are refused\n"
         "without --force.\n\n"

@@ -363,6 +363,9 @@ static int check_sides(const struct dwb_options *options, struct dwb_diags *diag
         return refuse_sides(diags, "a",
                             "a worker is taken as it is: give the ISA to both by isa, "
                             "and plant nothing");
+    if (options->backends != DWB_BACKEND_NATIVE)
+        return refuse_sides(diags, "backends",
+                            "is for measuring a ratio; a comparison names its backends in a and b");
     if (options->simulate)
         return refuse_sides(diags, "simulate", "is for measuring a ratio, not for comparing sides");
     return 0;

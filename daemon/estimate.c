@@ -77,7 +77,11 @@ int dwb_estimate_of(const struct dwb_spec *spec, struct dwb_estimate *ret_estima
     for (size_t i = 0; i < spec->n_layers; i++) {
         uint64_t bytes = 0;
         uint64_t time_ns = layer_time_ns(spec, &spec->layers[i]);
-        if (dwb_layer_memory(&spec->layers[i], &bytes) < 0 || time_ns == UINT64_MAX) {
+        int r = dwb_layer_memory(&spec->layers[i], &bytes);
+        /* A second side has packed weights of its own, less than half of what one side needs. */
+        if (r == 0 && dwb_spec_compares(spec))
+            bytes += bytes / 2;
+        if (r < 0 || time_ns == UINT64_MAX) {
             ret_estimate->memory_layer = ret_estimate->time_layer = i;
             return -EOVERFLOW;
         }

@@ -42,7 +42,8 @@ START_TEST(test_options)
               "--seed 9 --alpha 0.5 --resolution 128 --backend native --simulate --geometry g "
               "--format csv -o f --timeout "
               "90s "
-              "--quiet --wait --idempotency-key k1 --state done --limit 7 suite"),
+              "--quiet --wait --idempotency-key k1 --state done --limit 7 "
+              "--baseline main --force suite"),
         DWB_EXIT_OK);
     ck_assert_str_eq(cli.socket, "/x");
     for (size_t i = 0; i < DWB_CLI_N_JOB_KEYS; i++)
@@ -64,6 +65,8 @@ START_TEST(test_options)
     ck_assert_str_eq(cli.idempotency_key, "k1");
     ck_assert_str_eq(cli.state, "done");
     ck_assert_uint_eq(cli.limit, 7);
+    ck_assert_str_eq(cli.baseline, "main");
+    ck_assert(cli.force);
     ck_assert_int_eq(cli.n_arguments, 1);
     ck_assert_str_eq(cli.arguments[0], "suite");
 }
@@ -94,21 +97,12 @@ END_TEST
 
 START_TEST(test_refusals)
 {
-    static const char *const lines[] = {"--bogus",
-                                        "-x",
-                                        "--isa",
-                                        "--format xml",
-                                        "--timeout 5",
-                                        "--timeout 0s",
-                                        "--timeout abc",
-                                        "--limit 0",
-                                        "--limit 1001",
-                                        "--limit -1",
-                                        "--limit 5x",
-                                        "--state odd",
-                                        "--quiet=1",
-                                        "--idempotency-key \x01",
-                                        "a b"};
+    static const char *const lines[] = {
+        "--bogus",      "-x",           "--isa",         "--format xml",
+        "--timeout 5",  "--timeout 0s", "--timeout abc", "--limit 0",
+        "--limit 1001", "--limit -1",   "--limit 5x",    "--state odd",
+        "--quiet=1",    "--force=1",    "--baseline",    "--idempotency-key \x01",
+        "a b"};
     struct dwb_cli cli = {.limit = 77};
 
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)

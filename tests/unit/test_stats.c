@@ -43,6 +43,21 @@ START_TEST(test_sort)
 }
 END_TEST
 
+START_TEST(test_hinges)
+{
+    static const double values[] = {1, 2, 4, 8, 16, 32, 64};
+    static const double want[][2] = {{1, 1}, {1, 2}, {1.5, 3}, {1.5, 6}, {2, 8}, {2, 16}, {3, 24}};
+
+    for (size_t n = 1; n <= 7; n++) {
+        double low, high;
+
+        dwb_stats_hinges(values, n, &low, &high);
+        ck_assert_double_eq(low, want[n - 1][0]);
+        ck_assert_double_eq(high, want[n - 1][1]);
+    }
+}
+END_TEST
+
 START_TEST(test_sign_rank)
 {
     /* Binomial tables: 2 P(B(n, 1/2) < k) <= alpha. */
@@ -191,6 +206,7 @@ int main(int argc, char **argv)
     tcase_set_timeout(tcase, 600);
     tcase_add_test(tcase, test_floor_and_median);
     tcase_add_test(tcase, test_sort);
+    tcase_add_test(tcase, test_hinges);
     tcase_add_test(tcase, test_sign_rank);
     tcase_add_test(tcase, test_interval);
     tcase_add_test(tcase, test_stretch);
