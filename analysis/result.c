@@ -10,6 +10,7 @@
 #include "analysis/figures.h"
 #include "analysis/gate.h"
 #include "analysis/json.h"
+#include "analysis/measuring.h"
 #include "common/cleanup.h"
 
 #include <errno.h>
@@ -232,7 +233,9 @@ static json_t *job_to_json(const struct dwb_spec *spec, const json_t *job)
         json_decref(resolved);
         resolved = NULL;
     }
-    if (object && json_object_set_new(object, "options", resolved) == 0)
+    if (object && json_object_set_new(object, "options", resolved) == 0 &&
+        json_object_set_new(object, "measuring",
+                            dwb_measuring_of_job(json_object_get(job, "measuring"))) == 0)
         return object;
     json_decref(object);
     return NULL;

@@ -52,6 +52,7 @@ enum { /* getopt values past the letters */
        VALUE_KEY,
        VALUE_STATE,
        VALUE_LIMIT,
+       VALUE_ENVIRONMENT,
        VALUE_BASELINE,
        VALUE_FORCE,
        VALUE_PLUGIN,
@@ -87,6 +88,8 @@ static const struct {
     {DWB_OPTION_STATE, VALUE_STATE, "state", "STATE",
      "only jobs that are queued, running, done, failed or cancelled"},
     {DWB_OPTION_LIMIT, VALUE_LIMIT, "limit", "N", "at most so many jobs (default 20)"},
+    {DWB_OPTION_ENVIRONMENT, VALUE_ENVIRONMENT, "environment", NULL,
+     "print what was recorded of the machine, in place of the report"},
     {DWB_OPTION_BASELINE, VALUE_BASELINE, "baseline", "NAME",
      "compare with the baseline of that name and its history"},
     {DWB_OPTION_FORCE, VALUE_FORCE, "force", NULL,
@@ -325,6 +328,9 @@ static int take_option(const struct dwb_verb *verb, int value, const char *text,
         return parse_state(text, cli);
     case VALUE_LIMIT:
         return parse_limit(text, cli);
+    case VALUE_ENVIRONMENT:
+        cli->environment = true;
+        return DWB_EXIT_OK;
     case VALUE_NO_CONFIRM:
         cli->without_confirmation = true;
         return DWB_EXIT_OK;

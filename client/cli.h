@@ -54,6 +54,7 @@ enum { /* struct dwb_verb.options */
        DWB_OPTION_CONFIRM = 1u << 14,
        DWB_OPTION_REPORT = 1u << 15, /* in place of FORMAT: every format */
        DWB_OPTION_PLUGIN = 1u << 16,
+       DWB_OPTION_ENVIRONMENT = 1u << 17,
 };
 
 #define DWB_CLI_N_JOB_KEYS  11
@@ -74,6 +75,7 @@ struct dwb_cli {        /* strings borrowed from argv */
     uint64_t timeout_ns; /* 0 = none */
     bool quiet;
     bool wait;
+    bool environment;
     const char *idempotency_key;
     const char *state;
     unsigned limit; /* 0 = not given */

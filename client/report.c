@@ -137,6 +137,7 @@ static void read_row(const json_t *entry, struct dwb_report_row *row)
     const json_t *operations = json_object_get(entry, "operations");
     const json_t *verification = json_object_get(entry, "verification");
     const json_t *bounds = json_object_get(json_object_get(entry, "explain"), "bounds");
+    const json_t *measuring = json_object_get(entry, "measuring");
 
     row->entry = entry;
     read_layer(json_object_get(entry, "layer"), row);
@@ -171,6 +172,9 @@ static void read_row(const json_t *entry, struct dwb_report_row *row)
     row->dropped_share = number(entry, "dropped_share");
     row->peak_gflops = number(json_object_get(entry, "machine"), "peak_gflops");
     row->n_replicates = number(entry, "replicates");
+    row->wall_ns = number(measuring, "wall_ns");
+    row->kernel_ns = number(measuring, "kernel_ns");
+    row->kernel_share = number(measuring, "share");
     read_counters(entry, row);
     read_simulated(entry, row);
     row->outputs_wrong = count(verification, "mismatched") > 0;

@@ -89,8 +89,8 @@ const struct dwb_verb dwb_verb_run = {
         "    dwbenchctl run mobilenet_v1 --budget 1s --format csv -o v1.csv\n"
         "    dwbenchctl run --layer Dk=3,Dx=56,M=128,N=128 --isa avx2\n"
         "    dwbenchctl run --layer Dk=3,Dx=56,M=128,N=128 --plugin ./mine.so",
-    .options = DWB_OPTION_PLUGIN | DWB_OPTION_LAYER | DWB_OPTION_JOB | DWB_OPTION_REPORT |
-               DWB_OPTION_OUTPUT | DWB_OPTION_TIMEOUT | DWB_OPTION_QUIET,
+    .options = DWB_OPTION_PLUGIN | DWB_OPTION_LAYER | DWB_OPTION_JOB | DWB_OPTION_ENVIRONMENT |
+               DWB_OPTION_REPORT | DWB_OPTION_OUTPUT | DWB_OPTION_TIMEOUT | DWB_OPTION_QUIET,
     .max_arguments = 1,
     .run = run,
 };

@@ -31,8 +31,10 @@ struct run { /* the job at hand */
     struct dwb_records *records;
     json_t *job; /* members of the result's `job` */
     uint64_t start_ns;
-    uint32_t layer, replicate; /* of the worker that runs */
-    struct dwb_record *record; /* that is being stored */
+    json_int_t measured_ns, kernel_ns; /* to the end of the last replicate, and of those since */
+    int n_measured;                    /* then: not of those that were found in the store */
+    uint32_t layer, replicate;         /* of the worker that runs */
+    struct dwb_record *record;         /* that is being stored */
     enum dwb_job_state end_state;
     char end_reason[768];
     json_t *document;
@@ -157,6 +159,9 @@ static void analyse(struct dwb_supervisor *supervisor)
     }
     json_t *job = json_copy(run->job);
     json_object_set_new(job, "finished_at", dwb_clock_to_json(dwb_clock_real_ns()));
+    json_t *clock = json_pack("{s:I, s:I, s:i}", "wall_ns", run->measured_ns, "kernel_ns",
+                              run->kernel_ns, "replicates", run->n_measured);
+    json_object_set_new(job, "measuring", clock);
     int r = dwb_analyst_start(supervisor->options.loop, run->spec, job, records, layer_of, n,
                               on_analysed, supervisor, &supervisor->analyst);
     if (r < 0)
@@ -206,10 +211,13 @@ static void on_replicate_stored(int status, void *userdata)
         fail(supervisor, "no memory for the records");
         return;
     }
+    run->kernel_ns += (json_int_t)run->record->kernel_ns;
+    run->n_measured++;
     run->record = NULL;
     dwb_schedule_have(run->schedule, run->layer, run->replicate);
     dwb_metrics_count_replicate(supervisor->options.metrics);
     tell_replicate(supervisor, true, "", judge_precision(run, run->layer));
+    run->measured_ns = (json_int_t)(dwb_clock_monotonic_ns() - run->start_ns);
     next_step(supervisor, NOW_NS);
 }
 

@@ -67,29 +67,6 @@ void dwb_bench_call_planted(void *context)
     }
 }
 
-static uint64_t input_bytes(const struct dwb_conv *conv)
-{
-    return (uint64_t)conv->input_size * conv->input_size * conv->in_channels * sizeof(float);
-}
-
-static uint64_t output_bytes(const struct dwb_conv *conv)
-{
-    return (uint64_t)conv->output_size * conv->output_size * conv->out_channels * sizeof(float);
-}
-
-static uint64_t weights_bytes(const struct dwb_bench_stage *stage)
-{
-    uint64_t taps = (uint64_t)stage->conv.kernel_size * stage->conv.kernel_size;
-    uint64_t outputs = stage->op == DWB_KERNEL_DEPTHWISE ? 1 : stage->conv.out_channels;
-
-    return taps * stage->conv.in_channels * outputs * sizeof(float);
-}
-
-static uint64_t scratch_bytes(const struct dwb_bench_stage *stage)
-{
-    return stage->kernel->scratch_bytes ? stage->kernel->scratch_bytes(&stage->conv) : 0;
-}
-
 int dwb_bench_choose(struct dwb_bench_stage *stage, const struct dwb_layer *layer, enum dwb_isa isa,
                      enum dwb_kernel_op op, const char *what, char *error)
 {
@@ -113,104 +90,11 @@ int dwb_bench_choose(struct dwb_bench_stage *stage, const struct dwb_layer *laye
     return -ENOTSUP;
 }
 
-static int allocate(struct dwb_bench *bench, const uint64_t bytes[DWB_BENCH_N_BUFFERS], char *error)
-{
-    for (size_t i = 0; i < DWB_BENCH_N_BUFFERS; i++) {
-        int r = dwb_buffer_init(&bench->buffers[i], bytes[i]);
-
-        /* The probes' area is a wish: without it their subjects are left out. */
-        if (r < 0 && i != DWB_BENCH_PROBE_AREA) {
-            snprintf(error, DWB_BENCH_ERROR_MAX, "no memory for a buffer of %llu bytes: %s",
-                     (unsigned long long)bytes[i], strerror(-r));
-            return r;
-        }
-    }
-    return 0;
-}
-
 struct dwb_bench_stage *dwb_bench_stage(struct dwb_bench_forms *forms, enum dwb_kernel_op op)
 {
     return op == DWB_KERNEL_STANDARD    ? &forms->standard
            : op == DWB_KERNEL_DEPTHWISE ? &forms->depthwise
                                         : &forms->pointwise;
-}
-
-static uint64_t larger(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
-
-/* Weights, packed weights and scratch of the stages that are needed. The second side of a
- * comparison has packed weights of its own only where its kernel is another one. */
-static void size_stages(struct dwb_bench *bench, uint64_t bytes[DWB_BENCH_N_BUFFERS])
-{
-    for (size_t side = 0; side < (bench->compares ? 2 : 1); side++) {
-        struct dwb_bench_forms *forms = &bench->forms[side];
-
-        if (forms->fused.separable.depthwise_kernel)
-            bytes[DWB_BENCH_SCRATCH] = larger(bytes[DWB_BENCH_SCRATCH],
-                                              dwb_separable_scratch_bytes(&forms->fused.separable));
-        for (unsigned op = 0; op < 3; op++) {
-            const struct dwb_bench_stage *stage = dwb_bench_stage(forms, (enum dwb_kernel_op)op);
-            size_t packed = (side ? DWB_BENCH_PACKED_STANDARD_B : DWB_BENCH_PACKED_STANDARD) + op;
-
-            if (!(bench->stages & 1u << op))
-                continue;
-            bytes[DWB_BENCH_WEIGHTS_STANDARD + op] = weights_bytes(stage);
-            if (!side ||
-                stage->kernel != dwb_bench_stage(&bench->forms[0], (enum dwb_kernel_op)op)->kernel)
-                bytes[packed] = stage->kernel->packed_bytes(&stage->conv);
-            bytes[DWB_BENCH_SCRATCH] = larger(bytes[DWB_BENCH_SCRATCH], scratch_bytes(stage));
-        }
-    }
-}
-
-static int allocate_all(struct dwb_bench *bench, const uint64_t probe_sizes[DWB_PROBE_LEVELS],
-                        char *error)
-{
-    uint64_t bytes[DWB_BENCH_N_BUFFERS] = {0}, area = 0;
-    const struct dwb_bench_forms *native = &bench->forms[0];
-
-    size_stages(bench, bytes);
-    for (size_t i = 0; i < DWB_PROBE_LEVELS; i++)
-        area = probe_sizes[i] > area ? probe_sizes[i] : area;
-    bytes[DWB_BENCH_INPUT] = input_bytes(&native->standard.conv);
-    bytes[DWB_BENCH_INTERMEDIATE] = output_bytes(&native->depthwise.conv);
-    bytes[DWB_BENCH_OUTPUT_STANDARD] =
-        bench->stages & 1u << DWB_KERNEL_STANDARD ? output_bytes(&native->standard.conv) : 0;
-    bytes[DWB_BENCH_OUTPUT_SEPARABLE] = output_bytes(&native->pointwise.conv);
-    bytes[DWB_BENCH_CANARY_INPUT] = input_bytes(&bench->canary.conv);
-    bytes[DWB_BENCH_CANARY_WEIGHTS] = weights_bytes(&bench->canary);
-    bytes[DWB_BENCH_CANARY_PACKED] = bench->canary.kernel->packed_bytes(&bench->canary.conv);
-    bytes[DWB_BENCH_CANARY_OUTPUT] = output_bytes(&bench->canary.conv);
-    bytes[DWB_BENCH_CANARY_SCRATCH] = scratch_bytes(&bench->canary);
-    bytes[DWB_BENCH_PROBE_AREA] = area ? area + 16384 : 0;
-    return allocate(bench, bytes, error);
-}
-
-static void fill(struct dwb_bench *bench, uint64_t seed)
-{
-    static const int filled[] = {DWB_BENCH_INPUT,
-                                 DWB_BENCH_WEIGHTS_STANDARD,
-                                 DWB_BENCH_WEIGHTS_DEPTHWISE,
-                                 DWB_BENCH_WEIGHTS_POINTWISE,
-                                 DWB_BENCH_INTERMEDIATE, /* a pointwise may be all there is */
-                                 DWB_BENCH_CANARY_INPUT,
-                                 DWB_BENCH_CANARY_WEIGHTS};
-    struct dwb_buffer *area = &bench->buffers[DWB_BENCH_PROBE_AREA];
-    struct dwb_random random;
-    size_t n = area->n < 65536 ? area->n : 65536;
-
-    for (size_t i = 0; i < sizeof filled / sizeof filled[0]; i++) {
-        random = dwb_random_stream(seed, (uint64_t)filled[i]);
-        dwb_buffer_fill(&bench->buffers[filled[i]], &random);
-    }
-    /* Random numbers, repeated: some cores save themselves the writing of zeros over zeros. */
-    random = dwb_random_stream(seed, DWB_BENCH_PROBE_AREA);
-    for (size_t i = 0; i < n; i++)
-        area->data[i] = dwb_random_float(&random);
-    for (size_t at = n; at < area->n; at += n)
-        memcpy(area->data + at, area->data, (area->n - at < n ? area->n - at : n) * sizeof(float));
 }
 
 static void connect(struct dwb_bench *bench, struct dwb_bench_stage *stage, int input, int weights,
@@ -224,7 +108,7 @@ static void connect(struct dwb_bench *bench, struct dwb_bench_stage *stage, int 
         .input = buffers[input].data,
         .packed = buffers[packed].data,
         .output = buffers[output].data,
-        .scratch = scratch_bytes(stage) ? buffers[scratch].data : NULL,
+        .scratch = dwb_bench_scratch_bytes(stage) ? buffers[scratch].data : NULL,
     };
     stage->kernel->pack(&stage->conv, stage->weights, buffers[packed].data);
 }
@@ -474,10 +358,10 @@ static int build(struct dwb_bench *bench, const struct dwb_request *request, uin
     if (r < 0)
         return r;
     dwb_bench_probe_sizes(request, cpu, sizes);
-    r = allocate_all(bench, sizes, error);
+    r = dwb_bench_allocate(bench, request, sizes, error);
     if (r < 0)
         return r;
-    fill(bench, request->seed);
+    dwb_bench_fill(bench, request->seed);
     dwb_bench_connect_forms(bench, &bench->forms[0]);
     connect(bench, &bench->canary, DWB_BENCH_CANARY_INPUT, DWB_BENCH_CANARY_WEIGHTS,
             DWB_BENCH_CANARY_PACKED, DWB_BENCH_CANARY_OUTPUT, DWB_BENCH_CANARY_SCRATCH);

@@ -67,6 +67,7 @@ struct dwb_bench_chain { /* context of a convolution's task: one stage, or depth
 
 struct dwb_bench_forms { /* the forms of the layer on one backend, or of one side of a comparison */
     const char *backend; /* its name */
+    char version[32];    /* of a peer's library; "" = not loaded */
     struct dwb_bench_stage standard, depthwise, pointwise;
     struct dwb_bench_fused fused; /* ours only */
 };

@@ -1,7 +1,7 @@
 #pragma once
 
-/* Shared by bench.c (buffers, the ratio's subjects), bench_probes.c, bench_peers.c (libraries and
- * plugins) and bench_sides.c (comparisons). */
+/* Shared by bench.c (the ratio's subjects), bench_buffers.c (their memory), bench_probes.c,
+ * bench_peers.c (libraries and plugins) and bench_sides.c (comparisons). */
 
 #include "common/theory.h"
 #include "measure/bench.h"
@@ -23,6 +23,13 @@ void dwb_bench_probe_sizes(const struct dwb_request *request, uint32_t cpu,
 void dwb_bench_add_probes(struct dwb_bench *bench, const uint64_t sizes[DWB_PROBE_LEVELS]);
 
 struct dwb_bench_stage *dwb_bench_stage(struct dwb_bench_forms *forms, enum dwb_kernel_op op);
+
+/* All buffers that the bench's stages need. 0; -ENOMEM, -EOVERFLOW with a sentence. */
+int dwb_bench_allocate(struct dwb_bench *bench, const struct dwb_request *request,
+                       const uint64_t probe_sizes[DWB_PROBE_LEVELS], char *error);
+/* Inputs, weights and the probes' area, each from a stream of its own. */
+void dwb_bench_fill(struct dwb_bench *bench, uint64_t seed);
+uint64_t dwb_bench_scratch_bytes(const struct dwb_bench_stage *stage);
 
 /* Operands of the stages that the bench needs, and their weights packed. */
 void dwb_bench_connect_forms(struct dwb_bench *bench, struct dwb_bench_forms *forms);

@@ -53,6 +53,7 @@ int dwb_bench_prepare_calls(struct dwb_bench *bench, const struct dwb_backend *b
     int r = 0;
 
     forms->backend = backend->name;
+    backend->version(backend, forms->version, sizeof forms->version);
     for (unsigned op = 0; r == 0 && op < 3; op++) {
         if (op == DWB_KERNEL_DEPTHWISE)
             n_before = bench->n_omissions;

@@ -5,6 +5,10 @@
 
 #include <stdio.h>
 
+/* Replicates of which one probes the main memory. Its working set is as large as all the rest of a
+ * worker many times over, and to map and fill it took longer than to measure the layer. */
+#define MEMORY_PROBE_EVERY 5
+
 static void add_peak(struct dwb_bench *bench, enum dwb_isa isa, size_t *n)
 {
     struct dwb_subject *subject;
@@ -15,7 +19,8 @@ static void add_peak(struct dwb_bench *bench, enum dwb_isa isa, size_t *n)
     if (known)
         return;
     dwb_peak_init(&bench->peaks[*n], isa);
-    subject = dwb_bench_add_subject(bench, DWB_OPERATION_FMA_PEAK, isa, dwb_peak_call, &bench->peaks[*n]);
+    subject =
+        dwb_bench_add_subject(bench, DWB_OPERATION_FMA_PEAK, isa, dwb_peak_call, &bench->peaks[*n]);
     bench->tasks[bench->n - 1].keeps_warm = true;
     subject->macs_nominal = bench->peaks[(*n)++].n_rounds * dwb_fma_peak_macs(isa);
     subject->macs_executed = subject->macs_nominal;
@@ -51,8 +56,8 @@ static void add_memory_probes(struct dwb_bench *bench, const uint64_t sizes[DWB_
 
         if (sizes[i / 2] == 0 || !dwb_read_probe(isa) || !dwb_triad_probe(isa))
             continue;
-        subject = dwb_bench_add_subject(bench, triad ? DWB_OPERATION_TRIAD : DWB_OPERATION_READ, isa,
-                              triad ? dwb_triad_call : dwb_read_call, probe);
+        subject = dwb_bench_add_subject(bench, triad ? DWB_OPERATION_TRIAD : DWB_OPERATION_READ,
+                                        isa, triad ? dwb_triad_call : dwb_read_call, probe);
         (triad ? dwb_triad_init : dwb_read_init)(probe, isa, area, sizes[i / 2], &subject->bytes);
         snprintf(subject->level, sizeof subject->level, "%s", dwb_probe_level_name(i / 2));
         snprintf(subject->kernel, sizeof subject->kernel, triad ? "triad" : "read");
@@ -63,14 +68,16 @@ static void add_memory_probes(struct dwb_bench *bench, const uint64_t sizes[DWB_
 }
 
 void dwb_bench_probe_sizes(const struct dwb_request *request, uint32_t cpu,
-                        uint64_t sizes[DWB_PROBE_LEVELS])
+                           uint64_t sizes[DWB_PROBE_LEVELS])
 {
     struct dwb_caches caches;
 
     if (request->without_probes || request->compares)
         return;
-    dwb_machine_caches(cpu, &caches);
+    dwb_machine_caches("", cpu, &caches);
     dwb_probe_sizes(&caches, sizes);
+    if (request->replicate % MEMORY_PROBE_EVERY != 0)
+        sizes[DWB_PROBE_DRAM] = 0;
 }
 
 void dwb_bench_add_probes(struct dwb_bench *bench, const uint64_t sizes[DWB_PROBE_LEVELS])

@@ -131,7 +131,7 @@ static json_t *simulation(uint32_t cpu)
     char error[DWB_SIMULATE_ERROR_MAX] = "", tool[64] = "", text[DWB_GEOMETRY_TEXT_MAX];
     bool there = dwb_simulate_available(error, tool, sizeof tool) == 0, exact, known;
 
-    dwb_machine_caches(cpu, &caches);
+    dwb_machine_caches("", cpu, &caches);
     known = dwb_simulate_geometry(&caches, &geometry, &exact) == 0;
     if (known)
         dwb_geometry_text(&geometry, text);
@@ -143,8 +143,9 @@ json_t *dwb_probe_new(uint32_t cpu, enum dwb_isa isa, uint64_t seed)
 {
     uint32_t flags = dwb_cpu_flags();
     char flags_text[64], isas[64], model[128];
-    bool named = dwb_machine_cpu_model(model, sizeof model) == 0;
-    uint64_t fp_control = dwb_fp_mode_set();
+    bool named = dwb_machine_cpu_model("", model, sizeof model) == 0;
+    const struct dwb_environment_options environment = {
+        .root = "", .cpu = cpu, .seed = seed, .fp_control = dwb_fp_mode_set()};
 
     dwb_cpu_flags_text(flags, flags_text, sizeof flags_text);
     dwb_bench_isas_text(flags, isas, sizeof isas);
@@ -155,5 +156,5 @@ json_t *dwb_probe_new(uint32_t cpu, enum dwb_isa isa, uint64_t seed)
                      words(flags_text, ","), "pinned", (int)cpu, "isas", words(isas, ", "),
                      "isa_best", dwb_isa_name(dwb_cpu_best_isa(flags)), "kernels", kernels(flags),
                      "backends", backends(), "counters", counters_of(cpu, isa), "simulation",
-                     simulation(cpu), "environment", dwb_environment_new(cpu, seed, fp_control));
+                     simulation(cpu), "environment", dwb_environment_new(&environment));
 }

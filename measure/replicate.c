@@ -146,12 +146,18 @@ static int run_bench(const struct dwb_request *request, uint64_t fp_control,
 {
     DWB_CLEANUP(dwb_bench_freep) struct dwb_bench *bench = NULL;
     DWB_CLEANUP(dwb_counters_freep) struct dwb_counters *counters = NULL;
+    struct dwb_environment_options environment = {
+        .root = "", .cpu = record->cpu, .seed = request->seed, .fp_control = fp_control};
     char directory[4096];
     int r = dwb_bench_new(request, record->cpu, error, &bench);
 
     if (r < 0)
         return r;
-    record->environment = dwb_environment_new(record->cpu, request->seed, fp_control);
+    for (unsigned i = 0; i < DWB_N_BACKENDS; i++) /* sides of a comparison are in their own order */
+        for (unsigned bit = 1; bench->forms[i].version[0] && bit < DWB_N_BACKENDS; bit++)
+            if (strcmp(bench->forms[i].backend, dwb_backend_name(bit)) == 0)
+                environment.backend_versions[bit] = bench->forms[i].version;
+    record->environment = dwb_environment_new(&environment);
     if (!record->environment)
         return -ENOMEM;
     describe_plugins(bench, record->environment);
@@ -164,12 +170,12 @@ static int run_bench(const struct dwb_request *request, uint64_t fp_control,
     };
     r = dwb_counters_new(&config, &counters);
     if (r == 0 && dwb_counters_n_groups(counters) > 0)
-        json_object_set_new(record->environment, "counter_window_ns",
+        dwb_environment_set(record->environment, "counter_window_ns",
                             json_integer((json_int_t)dwb_counters_window_ns(counters)));
     if (r == 0)
         r = measure(request, bench, counters, hooks, record);
     if (r == 0)
-        r = dwb_environment_finish(record->environment, record->cpu);
+        r = dwb_environment_finish(record->environment, &environment);
     return r;
 }
 

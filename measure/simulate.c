@@ -303,7 +303,7 @@ int dwb_simulate_prepare(const struct dwb_request *request, uint32_t cpu,
         r = dwb_geometry_parse(request->geometry, &simulation->geometry);
         snprintf(simulation->origin, sizeof simulation->origin, "given");
     } else {
-        dwb_machine_caches(cpu, &caches);
+        dwb_machine_caches("", cpu, &caches);
         r = dwb_simulate_geometry(&caches, &simulation->geometry, &exact);
         snprintf(simulation->origin, sizeof simulation->origin,
                  r == 0 && !exact ? "sysfs, fitted to a power of two of sets" : "sysfs");

@@ -60,6 +60,12 @@ START_TEST(test_quiet)
     ck_assert_str_eq(text(entry, "explain.bounds.separable.held_by"), "compute");
     ck_near(number(entry, "explain.bounds.depthwise.attained_gbps"),
             4.0 * (2 * 56 * 56 * 128 + 9 * 128) / 0.2e6, 2e-3);
+    ck_assert_double_eq(number(entry, "measuring.wall_ns"), N * 350e6);
+    ck_assert_double_eq(number(entry, "measuring.kernel_ns"), N * 301e6);
+    ck_near(number(entry, "measuring.share"), 0.86, 1e-12);
+    ck_assert_double_eq(number(document, "job.measuring.wall_ns"), MEASURED_NS);
+    ck_near(number(document, "job.measuring.share"), N * 301e6 / MEASURED_NS, 1e-12);
+    ck_assert_double_eq(number(document, "job.measuring.replicates"), N);
     ck_assert(json_is_true(at(entry, "verification.ok")));
     ck_assert_double_eq(number(entry, "verification.positions"), N * 4 * 256);
     ck_assert(dwb_result_verified(document));
@@ -82,6 +88,11 @@ START_TEST(test_empty)
     ck_assert(is_null(entry, "saving_delivered"));
     ck_assert(is_null(entry, "operations.standard.time_ns.floor"));
     ck_assert(is_null(entry, "operations.standard.gflops_executed"));
+    ck_assert(is_null(entry, "measuring.share"));
+    ck_assert_str_eq(text(entry, "measuring.reason"), "no replicate was measured");
+    ck_assert(is_null(document, "job.measuring.wall_ns"));
+    ck_assert(is_null(document, "job.measuring.replicates"));
+    ck_assert(text(document, "job.measuring.reason")[0]);
     ck_assert(is_null(entry, "verification.ok"));
     ck_assert_str_eq(text(entry, "verdict"), "unstable");
     ck_assert_str_eq(text(entry, "why"), "no ratio: no replicate was measured");
@@ -109,7 +120,7 @@ START_TEST(test_one_replicate)
     ck_assert(is_null(entry, "ratio.time.half_width"));
     ck_assert(is_null(entry, "ratio.time.method"));
     ck_assert_str_eq(text(entry, "ratio.time.reason"),
-                     "no interval: it takes 3 processes, there are 1");
+                     "no interval: it takes 4 processes, there are 1");
     ck_assert(is_null(entry, "operations.standard.time_ns.ci_low"));
     ck_assert_str_eq(text(entry, "verdict"), "unstable");
     ck_assert(json_is_false(at(entry, "precision_reached")));
