@@ -14,7 +14,6 @@
 
 #include "common/cleanup.h"
 #include "common/paths.h"
-#include "common/theory.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -418,40 +417,42 @@ static void probe_sizes(const struct dwb_request *request, uint32_t cpu,
     dwb_probe_sizes(&caches, sizes);
 }
 
+static const struct dwb_layer canary_layer = {
+    .name = "canary",
+    .kernel_size = 3,
+    .input_size = CANARY_INPUT_SIZE,
+    .in_channels = CANARY_CHANNELS,
+    .out_channels = CANARY_CHANNELS,
+    .stride = 1,
+    .padding = DWB_PADDING_SAME,
+    .repeat = 1,
+};
+
 static int build(struct dwb_bench *bench, const struct dwb_request *request, uint32_t cpu,
                  char *error)
 {
-    const struct dwb_layer canary = {
-        .name = "canary",
-        .kernel_size = 3,
-        .input_size = CANARY_INPUT_SIZE,
-        .in_channels = CANARY_CHANNELS,
-        .out_channels = CANARY_CHANNELS,
-        .stride = 1,
-        .padding = DWB_PADDING_SAME,
-        .repeat = 1,
-    };
     const struct dwb_layer *layer = &bench->layer;
     struct dwb_bench_forms *native = &bench->forms[0];
     struct dwb_theory theory, canary_theory;
-    uint64_t sizes[DWB_PROBE_LEVELS] = {0};
     int r;
 
     r = dwb_theory_of(layer, &theory);
     if (r == 0)
-        r = dwb_theory_of(&canary, &canary_theory);
+        r = dwb_theory_of(&canary_layer, &canary_theory);
     if (r < 0) {
         snprintf(error, DWB_BENCH_ERROR_MAX, "the layer's multiply-adds cannot be counted: %s",
                  strerror(-r));
         return r;
     }
+    bench->nominal = theory.nominal;
+    bench->canary_nominal = canary_theory.nominal;
     r = choose(&native->standard, layer, bench->isa, DWB_KERNEL_STANDARD, "standard", error);
     if (r == 0)
         r = choose(&native->depthwise, layer, bench->isa, DWB_KERNEL_DEPTHWISE, "depthwise", error);
     if (r == 0)
         r = choose(&native->pointwise, layer, bench->isa, DWB_KERNEL_POINTWISE, "pointwise", error);
     if (r == 0)
-        r = choose(&bench->canary, &canary, bench->isa, DWB_KERNEL_STANDARD, "canary", error);
+        r = choose(&bench->canary, &canary_layer, bench->isa, DWB_KERNEL_STANDARD, "canary", error);
     if (r < 0)
         return r;
     if (!dwb_separable_select(dwb_cpu_flags(), bench->isa, layer, &bench->fused.separable)) {
@@ -459,24 +460,31 @@ static int build(struct dwb_bench *bench, const struct dwb_request *request, uin
                  dwb_isa_name(bench->isa));
         return -ENOTSUP;
     }
-    probe_sizes(request, cpu, sizes);
-    r = allocate_all(bench, sizes, error);
+    probe_sizes(request, cpu, bench->probe_sizes);
+    r = allocate_all(bench, bench->probe_sizes, error);
     if (r < 0)
         return r;
     fill(bench, request->seed);
     connect_forms(bench, native);
     connect(bench, &bench->canary, DWB_BENCH_CANARY_INPUT, DWB_BENCH_CANARY_WEIGHTS,
             DWB_BENCH_CANARY_PACKED, DWB_BENCH_CANARY_OUTPUT, DWB_BENCH_CANARY_SCRATCH);
-    r = prepare_peers(bench, request->backends, error);
+    return 0;
+}
+
+int dwb_bench_load(struct dwb_bench *bench, const struct dwb_request *request,
+                   char error[DWB_BENCH_ERROR_MAX])
+{
+    int r = prepare_peers(bench, request->backends, error);
+
     if (r < 0)
         return r;
     for (unsigned bit = 0; bit < DWB_N_BACKENDS; bit++)
         if (request->backends & 1u << bit)
-            add_forms(bench, &bench->forms[bit], &theory.nominal);
+            add_forms(bench, &bench->forms[bit], &bench->nominal);
     add_chain(bench, DWB_OPERATION_CANARY, "", &bench->canary, NULL,
-              canary_theory.nominal.standard);
+              bench->canary_nominal.standard);
     add_peaks(bench);
-    add_memory_probes(bench, sizes);
+    add_memory_probes(bench, bench->probe_sizes);
     return 0;
 }
 

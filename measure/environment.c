@@ -190,12 +190,12 @@ static json_t *kernel_text(void)
     return json_sprintf("%s %s %s %s", name.sysname, name.release, name.version, name.machine);
 }
 
-static json_t *load(void)
+static json_t *load(const struct dwb_environment_files *files)
 {
-    char text[128];
+    char text[128] = "";
     double one, five, fifteen;
 
-    if (dwb_machine_read("/proc/loadavg", text, sizeof text) < 0 ||
+    if (pread(files->loadavg_fd, text, sizeof text - 1, 0) <= 0 ||
         sscanf(text, "%lf %lf %lf", &one, &five, &fifteen) != 3)
         return NULL;
     return json_pack("[f, f, f]", one, five, fifteen);
@@ -213,13 +213,12 @@ static json_t *memory_bytes(const char *key)
     return NULL;
 }
 
-static json_t *steal_ticks(uint32_t cpu)
+static json_t *steal_ticks(const struct dwb_environment_files *files, uint32_t cpu)
 {
-    dwb_cleanup_close int fd = open("/proc/stat", O_RDONLY | O_CLOEXEC);
     uint64_t ticks;
 
-    return fd >= 0 && dwb_machine_steal(fd, cpu, &ticks) == 0 ? json_integer((json_int_t)ticks)
-                                                              : NULL;
+    return dwb_machine_steal(files->stat_fd, cpu, &ticks) == 0 ? json_integer((json_int_t)ticks)
+                                                               : NULL;
 }
 
 /* The NT_GNU_BUILD_ID note of this program, its first loaded object. */
@@ -297,10 +296,25 @@ static void put_files(json_t *object, uint32_t cpu)
     put(object, "smt_siblings", cpu_file(cpu, "topology/thread_siblings_list"));
 }
 
+void dwb_environment_files_init(struct dwb_environment_files *files)
+{
+    files->stat_fd = open("/proc/stat", O_RDONLY | O_CLOEXEC);
+    files->loadavg_fd = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
+}
+
+void dwb_environment_files_deinit(struct dwb_environment_files *files)
+{
+    dwb_closep(&files->stat_fd);
+    dwb_closep(&files->loadavg_fd);
+}
+
 json_t *dwb_environment_new(uint32_t cpu, uint64_t seed, uint64_t fp_control)
 {
+    DWB_CLEANUP(dwb_environment_files_deinit) struct dwb_environment_files files;
     json_t *object = json_object();
     char text[128];
+
+    dwb_environment_files_init(&files);
 
     if (!object)
         return NULL;
@@ -324,16 +338,18 @@ json_t *dwb_environment_new(uint32_t cpu, uint64_t seed, uint64_t fp_control)
     put(object, "mxcsr", NULL);
     put(object, "fpcr", json_sprintf("0x%" PRIx64, fp_control));
 #endif
-    put(object, "load", load());
-    put(object, "steal_ticks", steal_ticks(cpu));
+    put(object, "load", load(&files));
+    put(object, "steal_ticks", steal_ticks(&files, cpu));
+    put(object, "sandbox", NULL);
     put(object, "during", NULL);
     return object;
 }
 
-int dwb_environment_finish(json_t *environment, uint32_t cpu)
+int dwb_environment_finish(json_t *environment, uint32_t cpu,
+                           const struct dwb_environment_files *files)
 {
-    json_t *before = json_object_get(environment, "steal_ticks"), *after = steal_ticks(cpu);
-    json_t *during = json_object();
+    json_t *before = json_object_get(environment, "steal_ticks");
+    json_t *during = json_object(), *after = steal_ticks(files, cpu);
     struct rusage usage;
 
     if (!during) {
@@ -356,6 +372,6 @@ int dwb_environment_finish(json_t *environment, uint32_t cpu)
         put(during, "major_faults", NULL);
         put(during, "memory_peak_bytes", NULL);
     }
-    put(during, "load_after", load());
+    put(during, "load_after", load(files));
     return json_object_set_new(environment, "during", during) < 0 ? -ENOMEM : 0;
 }

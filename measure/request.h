@@ -28,6 +28,7 @@ struct dwb_request {
     uint32_t cpu;      /* DWB_REQUEST_CPU_ANY = the last one this process may use */
     bool simulate;     /* count one call of each operation under Valgrind, after measuring */
     char geometry[DWB_GEOMETRY_TEXT_MAX]; /* of that CPU; "" = this machine's caches */
+    bool without_sandbox;                 /* no request can ask for it, only a person's flag */
     bool without_probes; /* of memory: nothing is timed, and they take time to set up */
 };
 

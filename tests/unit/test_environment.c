@@ -18,7 +18,7 @@ START_TEST(test_members)
         "clocksource",  "smt_active",  "smt_siblings",  "aslr",         "perf_event_paranoid",
         "nmi_watchdog", "thp",         "governor",      "boost",        "mitigations",
         "build",        "libraries",   "seed",          "mxcsr",        "fpcr",
-        "load",         "steal_ticks", "cpus_isolated", "during",
+        "load",         "steal_ticks", "cpus_isolated", "sandbox",      "during",
     };
     static const char *const cpu_keys[] = {"model",    "vendor", "family",    "model_number",
                                            "stepping", "flags",  "microcode", "pinned"};
@@ -64,14 +64,34 @@ END_TEST
 START_TEST(test_finish)
 {
     json_t *environment = dwb_environment_new(0, 1, 0);
+    struct dwb_environment_files files;
     json_t *during;
 
     ck_assert(json_is_null(json_object_get(environment, "during")));
-    ck_assert_int_eq(dwb_environment_finish(environment, 0), 0);
+    dwb_environment_files_init(&files);
+    ck_assert_int_eq(dwb_environment_finish(environment, 0, &files), 0);
+    dwb_environment_files_deinit(&files);
     during = json_object_get(environment, "during");
     ck_assert(json_is_integer(json_object_get(during, "involuntary_switches")));
     ck_assert_int_gt(json_integer_value(json_object_get(during, "memory_peak_bytes")), 0);
     ck_assert_ptr_nonnull(json_object_get(during, "steal_ticks"));
+    ck_assert(json_is_array(json_object_get(during, "load_after")));
+    json_decref(environment);
+}
+END_TEST
+
+/* Where /proc is not to be had, its members are null and the others are there. */
+START_TEST(test_finish_without_files)
+{
+    const struct dwb_environment_files none = {.stat_fd = -1, .loadavg_fd = -1};
+    json_t *environment = dwb_environment_new(0, 1, 0);
+    json_t *during;
+
+    ck_assert_int_eq(dwb_environment_finish(environment, 0, &none), 0);
+    during = json_object_get(environment, "during");
+    ck_assert(json_is_null(json_object_get(during, "steal_ticks")));
+    ck_assert(json_is_null(json_object_get(during, "load_after")));
+    ck_assert_int_gt(json_integer_value(json_object_get(during, "memory_peak_bytes")), 0);
     json_decref(environment);
 }
 END_TEST
@@ -139,6 +159,7 @@ int main(void)
     tcase_add_test(tests, test_members);
     tcase_add_test(tests, test_build_and_libraries);
     tcase_add_test(tests, test_finish);
+    tcase_add_test(tests, test_finish_without_files);
     tcase_add_test(tests, test_list);
     tcase_add_test(tests, test_unreadable);
     tcase_add_loop_test(tests, test_probe_sizes, 0, sizeof sizes / sizeof sizes[0]);
