@@ -1,7 +1,7 @@
 /*
  * Landlock by its three system calls: the C library has no wrappers, and no library is needed. All
- * rights that the kernel knows are handled, so what no rule grants is denied. Rights and fields that
- * are younger than the headers of Debian 12 (Linux 6.1) are spelled out here.
+ * rights that the kernel knows are handled, so what no rule grants is denied. Rights and fields
+ * that are younger than the headers of Debian 12 (Linux 6.1) are spelled out here.
  */
 
 #include "measure/landlock.h"
@@ -81,8 +81,8 @@ static int add(int ruleset_fd, const struct dwb_landlock_path *path, uint64_t ha
 
 int dwb_landlock_enter(const struct dwb_landlock_path *paths, size_t n, int *ret_abi)
 {
-    int abi = (int)syscall(SYS_landlock_create_ruleset, NULL, (size_t)0,
-                           LANDLOCK_CREATE_RULESET_VERSION);
+    int abi =
+        (int)syscall(SYS_landlock_create_ruleset, NULL, (size_t)0, LANDLOCK_CREATE_RULESET_VERSION);
     dwb_cleanup_close int fd = -1;
     struct ruleset ruleset;
 

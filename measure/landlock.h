@@ -17,7 +17,8 @@ enum dwb_landlock_access {
 };
 
 struct dwb_landlock_path {
-    const char *path; /* a file, or a directory with all below it; one that is not there is skipped */
+    const char
+        *path; /* a file, or a directory with all below it; one that is not there is skipped */
     uint32_t access;
 };
 

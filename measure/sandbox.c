@@ -2,8 +2,8 @@
  * The order inside of a step: no_new_privs, for the two others ask for it; Landlock, which needs a
  * descriptor; limits; last the filter, which denies what came before it.
  *
- * Invariants: a list of paths that overflows grants less, never more; a descriptor that was not open
- * when nothing foreign had run yet is closed by sealing.
+ * Invariants: a list of paths that overflows grants less, never more; a descriptor that was not
+ * open when nothing foreign had run yet is closed by sealing.
  */
 
 #include "measure/sandbox.h"
@@ -23,10 +23,13 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-#define MEMORY_MORE  (UINT64_C(1) << 30) /* samples and the record, and what a library still takes */
-#define OUTPUT_BYTES (UINT64_C(64) << 20) /* more than any record; a file may have something in it */
-#define N_FDS_LOAD   256
-#define PATHS_MAX    96
+#define MEMORY_MORE                                                                                \
+    (UINT64_C(1) << 30) /* samples and the record, and what a library still takes                  \
+                         */
+#define OUTPUT_BYTES                                                                               \
+    (UINT64_C(64) << 20) /* more than any record; a file may have something in it */
+#define N_FDS_LOAD 256
+#define PATHS_MAX  96
 
 #ifdef __SANITIZE_ADDRESS__
 /* LeakSanitizer stops the process at its exit, by a clone that traces it: just what is denied. The
@@ -76,9 +79,9 @@ static void add_list(struct paths *paths, uint32_t access, const char *list, con
 static void add_libraries(struct paths *paths, const struct dwb_sandbox_config *config)
 {
     static const char *const places[] = {
-        "/lib",           "/lib64",           "/usr/lib",      "/usr/lib64",
-        "/usr/local/lib", "/etc/ld.so.cache", "/proc/cpuinfo", "/proc/meminfo",
-        "/sys/devices/system",
+        "/lib",          "/lib64",         "/usr/lib",
+        "/usr/lib64",    "/usr/local/lib", "/etc/ld.so.cache",
+        "/proc/cpuinfo", "/proc/meminfo",  "/sys/devices/system",
     };
 
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++)
@@ -197,8 +200,8 @@ void dwb_sandbox_close_inherited(void)
 void dwb_sandbox_enter(const struct dwb_sandbox_config *config, struct dwb_sandbox *ret_sandbox)
 {
     struct dwb_sandbox sandbox = {.profile = config->profile, .statm_fd = -1};
-    enum dwb_syscalls calls = config->profile == DWB_SANDBOX_SIMULATE ? DWB_SYSCALLS_PROGRAM
-                                                                      : DWB_SYSCALLS_LOAD;
+    enum dwb_syscalls calls =
+        config->profile == DWB_SANDBOX_SIMULATE ? DWB_SYSCALLS_PROGRAM : DWB_SYSCALLS_LOAD;
     struct paths paths = {.n = 0};
     int r;
 

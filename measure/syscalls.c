@@ -10,7 +10,9 @@
 #include "common/cleanup.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/perf_event.h>
+#include <linux/seccomp.h>
 #include <seccomp.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -60,7 +62,6 @@ static const char *const load_calls[] = {
     "access",
     "faccessat",
     "faccessat2",
-    "fcntl",
     "fstat",
     "getcwd",
     "getdents64",
@@ -86,7 +87,6 @@ static const char *const load_calls[] = {
     /* to lower them, before measuring */
     "capset",
     "close_range",
-    "prlimit64",
     "setrlimit",
     "getrlimit",
 };
@@ -100,10 +100,12 @@ static const char *const program_calls[] = {
     "dup2",
     "dup3",
     "execve",
+    "fcntl",
     "fork",
     "ftruncate",
     "getpgrp",
     "getppid",
+    "getxattr",
     "memfd_create",
     "pidfd_open",
     "pipe",
@@ -112,6 +114,7 @@ static const char *const program_calls[] = {
     "ppoll",
     "pwrite64",
     "prctl",
+    "prlimit64",
     "rt_sigpending",
     "rt_sigsuspend",
     "rt_sigtimedwait",
@@ -160,12 +163,26 @@ static int add_memory(scmp_filter_ctx filter, enum dwb_syscalls which, bool writ
     return r;
 }
 
+/* Loading: one's own limits, to lower them; of descriptors what opendir() asks. */
+static int add_loading(scmp_filter_ctx filter)
+{
+    static const int commands[] = {F_GETFD, F_SETFD, F_GETFL};
+    const struct scmp_arg_cmp set_filter = SCMP_A0(SCMP_CMP_EQ, SECCOMP_SET_MODE_FILTER);
+    const struct scmp_arg_cmp self = SCMP_A0(SCMP_CMP_EQ, 0);
+    int r = allow(filter, "seccomp", 1, &set_filter);
+
+    if (r == 0)
+        r = allow(filter, "prlimit64", 1, &self);
+    for (size_t i = 0; r == 0 && i < sizeof commands / sizeof commands[0]; i++)
+        r = allow(filter, "fcntl", 1, &SCMP_A1(SCMP_CMP_EQ, (scmp_datum_t)commands[i]));
+    return r;
+}
+
 static int add_conditional(scmp_filter_ctx filter, enum dwb_syscalls which)
 {
     const struct scmp_arg_cmp enable = SCMP_A1(SCMP_CMP_EQ, PERF_EVENT_IOC_ENABLE);
     const struct scmp_arg_cmp disable = SCMP_A1(SCMP_CMP_EQ, PERF_EVENT_IOC_DISABLE);
     const struct scmp_arg_cmp own = SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid());
-    const struct scmp_arg_cmp set_filter = SCMP_A0(SCMP_CMP_EQ, 1); /* SECCOMP_SET_MODE_FILTER */
     int r;
 
     if (which == DWB_SYSCALLS_PROGRAM) { /* of any process that it starts */
@@ -178,7 +195,7 @@ static int add_conditional(scmp_filter_ctx filter, enum dwb_syscalls which)
     if (r == 0) /* abort() */
         r = allow(filter, "tgkill", 1, &own);
     if (r == 0 && which == DWB_SYSCALLS_LOAD)
-        r = allow(filter, "seccomp", 1, &set_filter);
+        r = add_loading(filter);
     return r;
 }
 

@@ -8,6 +8,7 @@
 #include "common/cleanup.h"
 
 #include <check.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
