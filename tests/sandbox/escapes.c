@@ -1,7 +1,7 @@
 /*
- * The list. Run without a sandbox none does harm, also not as root: what would (the clock, the host's
- * name, modules, swap) sets what is already so, or has an argument that the kernel refuses after it
- * has let the caller in.
+ * The list. Run without a sandbox none does harm, also not as root: what would (the clock, the
+ * host's name, modules, swap) sets what is already so, or has an argument that the kernel refuses
+ * after it has let the caller in.
  */
 
 #include "tests/sandbox/escapes.h"
@@ -232,9 +232,8 @@ static long bind_abstract(const struct world *w)
 /* To a port where nobody listens: the refusal comes from the network. */
 static long connect_loopback(const struct world *w)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons(1),
-                                  .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(1), .sin_addr = {htonl(INADDR_LOOPBACK)}};
 
     return connect(w->inet_fd, (struct sockaddr *)&address, sizeof address);
 }
@@ -300,7 +299,8 @@ static long memory_to_code_by_key(const struct world *w)
 {
     void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-    return page == MAP_FAILED ? -1 : syscall(SYS_pkey_mprotect, page, 4096, PROT_READ | PROT_EXEC, -1);
+    return page == MAP_FAILED ? -1
+                              : syscall(SYS_pkey_mprotect, page, 4096, PROT_READ | PROT_EXEC, -1);
 }
 
 static long code_of_stack(const struct world *w)
@@ -417,6 +417,8 @@ static long local_descriptors(const struct world *w)
 
 /* ---- those of one call: a function each ---- */
 
+/* quotactl: QCMD(Q_GETFMT, USRQUOTA), whose macro shifts into the sign. */
+
 #define CALLS(X)                                                                                   \
     X(open_read, open("/etc/passwd", O_RDONLY))                                                    \
     X(open_file, openat(w->directory_fd, "file", O_RDONLY))                                        \
@@ -478,9 +480,10 @@ static long local_descriptors(const struct world *w)
     X(limit_victim, prlimit(w->victim, RLIMIT_NOFILE, NULL, &(struct rlimit){0}))                  \
     X(advise_victim, syscall(SYS_process_madvise, w->victim_fd,                                    \
                              &(struct iovec){w->victims_memory, 64}, 1, MADV_COLD, 0))             \
-    X(move_victim, syscall(SYS_migrate_pages, w->victim, 64, &(unsigned long){1},                  \
-                           &(unsigned long){1}))                                                   \
-    X(pin_victim, sched_setaffinity(w->victim, sizeof(unsigned long), (cpu_set_t *)&(unsigned long){1})) \
+    X(move_victim,                                                                                 \
+      syscall(SYS_migrate_pages, w->victim, 64, &(unsigned long){1}, &(unsigned long){1}))         \
+    X(pin_victim,                                                                                  \
+      sched_setaffinity(w->victim, sizeof(unsigned long), (cpu_set_t *)&(unsigned long){1}))       \
     X(own_group, setpgid(0, 0))                                                                    \
     X(own_session, setsid())                                                                       \
     X(priority, setpriority(PRIO_PROCESS, 0, 1))                                                   \
@@ -494,7 +497,7 @@ static long local_descriptors(const struct world *w)
     X(not_dumpable, prctl(PR_SET_DUMPABLE, 0))                                                     \
     X(be_reaper, prctl(PR_SET_CHILD_SUBREAPER, 1))                                                 \
     X(survive_parent, prctl(PR_SET_PDEATHSIG, 0))                                                  \
-    X(lock_memory, mlockall(MCL_CURRENT))                                                          \
+    X(lock_memory, syscall(SYS_mlockall, MCL_CURRENT))                                             \
     X(sleep_long, syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &(struct timespec){0}, NULL))   \
     X(socket_unix, socket(AF_UNIX, SOCK_STREAM, 0))                                                \
     X(socket_inet, socket(AF_INET, SOCK_STREAM, 0))                                                \
@@ -517,7 +520,7 @@ static long local_descriptors(const struct world *w)
     X(swap_on, swapon("/dwbench-none", 0))                                                         \
     X(swap_off, swapoff("/dwbench-none"))                                                          \
     X(account, acct("/dwbench-none"))                                                              \
-    X(quota, quotactl(QCMD(Q_GETFMT, USRQUOTA), "/dwbench-none", 0, (char[64]){0}))                \
+    X(quota, quotactl((int)0x80000400u, "/dwbench-none", 0, (char[64]){0}))                        \
     X(set_time_of_day, syscall(SYS_settimeofday, NULL, NULL))                                      \
     X(kernel_log, klogctl(10, NULL, 0))                                                            \
     X(unmount, umount2("/dwbench-none", 0))                                                        \

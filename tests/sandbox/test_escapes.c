@@ -1,8 +1,8 @@
 /*
  * Tries every escape four times, each in a process of its own: free, behind Landlock alone, while
  * libraries are loaded, and sealed, where a kernel runs. The sandbox is entered by the worker's own
- * functions. Prints a table and a count; fails when sealed lets one pass, when loading lets one pass
- * that is not listed as open then, or when fewer than 50 were tried.
+ * functions. Prints a table and a count; fails when sealed lets one pass, when loading lets one
+ * pass that is not listed as open then, or when fewer than 50 were tried.
  *
  * An attempt that fails without the sandbox as well proves nothing: the table says so ("needs
  * privilege", "not in this kernel"), and it is not counted as tried. Free, an answer of the kernel
