@@ -1,7 +1,7 @@
 /*
- * The sandbox where the kernel gives less than it could: it goes on with what there is and says what
- * is missing. And what has to work in it. Whether it holds is tests/sandbox. Each test is a process
- * of its own, for no sandbox can be left.
+ * The sandbox where the kernel gives less than it could: it goes on with what there is and says
+ * what is missing. And what has to work in it. Whether it holds is tests/sandbox. Each test is a
+ * process of its own, for no sandbox can be left.
  */
 
 #include "measure/sandbox.h"
