@@ -207,6 +207,7 @@ check "the daemon waits for a client" equals "$(property ActiveState)" inactive
 check "a user of the group measures a layer through the socket" submit_through_client
 check "its result is sound" result_is_sound
 check "its workers were shut in as far as this kernel can" sandbox_holds
+echo "# $(jq -c .environment.sandbox /run/result.json)"
 check "the daemon says so" says_what_holds
 check "the socket has started the daemon" equals "$(property ActiveState)" active
 check "the daemon has told systemd that it is ready, and its state" test -n "$(property StatusText)"
