@@ -11,13 +11,19 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -139,6 +145,50 @@ START_TEST(test_code)
 }
 END_TEST
 
+static int run_true(void)
+{
+    int status = -1;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        execl("/bin/true", "true", (char *)NULL);
+        _exit(127);
+    }
+    return pid > 0 && waitpid(pid, &status, 0) == pid ? status : -1;
+}
+
+/* Programs, and a temporary file; nothing else of what the narrower one denies. */
+START_TEST(test_simulate)
+{
+    const struct dwb_sandbox_config config = {.profile = DWB_SANDBOX_SIMULATE};
+    struct dwb_sandbox sandbox;
+    unsigned char parameters[256] = {0};
+    char path[] = "/tmp/dwbench-test-XXXXXX";
+    int fd;
+
+    dwb_sandbox_enter(&config, &sandbox);
+    dwb_sandbox_seal(&sandbox);
+    ck_assert_str_eq(sandbox.reason, "");
+    ck_assert_int_eq(run_true(), 0);
+    fd = mkstemp(path);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(unlink(path), 0);
+    ck_assert_int_ge(memfd_create("x", 0), 0);
+    ck_assert_int_eq(socket(AF_UNIX, SOCK_STREAM, 0), -1);
+    ck_assert_int_eq((int)ptrace(PTRACE_TRACEME, 0, NULL, NULL), -1);
+    ck_assert_int_eq(kill(getppid(), 0), -1);
+    ck_assert_int_eq(setpriority(PRIO_PROCESS, 0, 1), -1);
+    ck_assert_int_eq(sched_setaffinity(0, sizeof(cpu_set_t), &(cpu_set_t){{1}}), -1);
+    ck_assert_int_eq((int)syscall(SYS_io_uring_setup, 4, parameters), -1);
+    ck_assert_int_eq(unshare(CLONE_NEWUSER), -1);
+    if (!sandbox.landlock)
+        return;
+    ck_assert_int_eq(open("/etc/passwd", O_RDONLY), -1);
+    ck_assert_int_eq(open("/usr/bin/dwbench-test", O_WRONLY | O_CREAT, 0600), -1);
+    ck_assert_int_eq(mkdir("/tmp/dwbench-test", 0700), -1);
+}
+END_TEST
+
 START_TEST(test_off)
 {
     const struct dwb_sandbox_config config = {.profile = DWB_SANDBOX_OFF};
@@ -171,6 +221,7 @@ int main(void)
     tcase_add_test(tests, test_without_seccomp);
     tcase_add_test(tests, test_what_works);
     tcase_add_loop_test(tests, test_code, 0, 2);
+    tcase_add_test(tests, test_simulate);
     tcase_add_test(tests, test_off);
     suite_add_tcase(suite, tests);
     srunner_run_all(runner, CK_NORMAL);
