@@ -27,8 +27,8 @@
 enum dwb_sandbox_profile {
     DWB_SANDBOX_OFF,
     DWB_SANDBOX_MEASURE,
-    DWB_SANDBOX_SIMULATE, /* programs can be started, $TMPDIR or /tmp written; sealing adds nothing
-                           * but closed descriptors */
+    DWB_SANDBOX_SIMULATE, /* programs can be started and signalled, /tmp written; sealing adds
+                           * nothing but closed descriptors */
 };
 
 struct dwb_sandbox_config {

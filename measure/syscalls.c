@@ -91,9 +91,13 @@ static const char *const load_calls[] = {
     "getrlimit",
 };
 
+/* Signals are between processes of the sandbox by Landlock's scope, from its version 6 on; before,
+ * a simulating replicate can signal its user's other processes. Valgrind dies by a kill of itself.
+ */
 static const char *const program_calls[] = {
     "arch_prctl",
     "chdir",
+    "clock_nanosleep",
     "clone",
     "clone3",
     "dup",
@@ -106,7 +110,9 @@ static const char *const program_calls[] = {
     "getpgrp",
     "getppid",
     "getxattr",
+    "kill",
     "memfd_create",
+    "nanosleep",
     "pidfd_open",
     "pipe",
     "pipe2",

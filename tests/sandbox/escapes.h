@@ -22,15 +22,15 @@ struct world { /* made before the sandbox is entered */
 };
 
 enum {
-    ESCAPE_OF_FILES = 1 << 0,      /* Landlock alone has to deny it, too */
-    ESCAPE_WHILE_LOADING = 1 << 1, /* open while libraries are loaded (docs/reliability.md) */
-    ESCAPE_RUNS_PROGRAM = 1 << 2, /* success is a process that is another program and ends with 0 */
-    ESCAPE_CLOSED = 1 << 3,       /* EBADF denies it: the descriptor is gone */
-    ESCAPE_MEMORY = 1 << 4,       /* ENOMEM denies it; sanitizers need the memory */
+    ESCAPE_WHILE_LOADING = 1 << 0, /* open while libraries are loaded (docs/reliability.md) */
+    ESCAPE_RUNS_PROGRAM = 1 << 1, /* success is a process that is another program and ends with 0 */
+    ESCAPE_CLOSED = 1 << 2,       /* EBADF denies it: the descriptor is gone */
+    ESCAPE_MEMORY = 1 << 3,       /* ENOMEM denies it; sanitizers need the memory */
 };
 
 struct escape {
     const char *what;
+    int landlock; /* the version of it that has to deny this alone; 0 = none does */
     unsigned flags;
     long (*attempt)(const struct world *world); /* negative with errno: it did not work */
 };

@@ -216,11 +216,11 @@ static bool is_left_out(const struct escape *escape)
 #endif
 }
 
-static void try_everywhere(const struct escape *escape, struct world *world, bool has_landlock,
+static void try_everywhere(const struct escape *escape, struct world *world, int landlock,
                            struct counts *counts)
 {
     struct outcome outcomes[N_MODES];
-    bool with_landlock = has_landlock && (escape->flags & ESCAPE_OF_FILES);
+    bool with_landlock = escape->landlock > 0 && escape->landlock <= landlock;
 
     for (enum mode mode = FREE; mode < N_MODES; mode++) {
         outcomes[mode] = (struct outcome){.denied = true, .text = "-"};
@@ -293,7 +293,7 @@ int main(void)
     printf("%-34s %-28s %-10s %-18s %s\n", "", "free", "Landlock", "while loading", "sealed");
     for (size_t i = 0; i < n; i++)
         if (!is_left_out(&list[i]))
-            try_everywhere(&list[i], &world, sandbox.landlock > 0, &counts);
+            try_everywhere(&list[i], &world, sandbox.landlock, &counts);
     kill(world.victim, SIGKILL);
     free(world.victims_memory);
     printf("%zu that work without the sandbox were tried and denied in it; %zu cannot be shown "
