@@ -232,6 +232,23 @@ static bool has_outcome(const json_t *counters, const char *outcome)
     return false;
 }
 
+/* What holds of a worker's isolation; without a reason all of it does. */
+static void examine_sandbox(const json_t *environment, struct dwb_findings *findings)
+{
+    const json_t *sandbox = json_object_get(environment, "sandbox");
+    const char *reason = text_of(sandbox, "reason");
+
+    if (reason && reason[0])
+        dwb_findings_add(findings, DWB_FINDING_NOTE, "sandbox",
+                         "a kernel from 5.13 on with landlock in its lsm= list; in a container: a "
+                         "seccomp profile that allows seccomp and landlock_*",
+                         "workers are less isolated than they could be: %s", reason);
+    else if (reason)
+        dwb_findings_add(findings, DWB_FINDING_OK, "sandbox", NULL,
+                         "workers are shut in by seccomp and Landlock (version %lld)",
+                         (long long)json_integer_value(json_object_get(sandbox, "landlock")));
+}
+
 static void examine_simulation(const json_t *machine, struct dwb_findings *findings)
 {
     const json_t *simulation = json_object_get(machine, "simulation");
@@ -339,6 +356,7 @@ void dwb_doctor_examine(const json_t *info, struct dwb_findings *findings)
     examine_counters(info, findings);
     examine_perf(environment, json_object_get(info, "counters"), findings);
     examine_simulation(machine, findings);
+    examine_sandbox(environment, findings);
     examine_frequency(environment, findings);
     examine_disturbance(environment, findings);
 }

@@ -325,53 +325,62 @@ static int add_ratio(struct dwb_bench *bench, const struct dwb_request *request,
     return r;
 }
 
+static const struct dwb_layer canary_layer = {
+    .name = "canary",
+    .kernel_size = 3,
+    .input_size = CANARY_INPUT_SIZE,
+    .in_channels = CANARY_CHANNELS,
+    .out_channels = CANARY_CHANNELS,
+    .stride = 1,
+    .padding = DWB_PADDING_SAME,
+    .repeat = 1,
+};
+
 static int build(struct dwb_bench *bench, const struct dwb_request *request, uint32_t cpu,
                  char *error)
 {
-    const struct dwb_layer canary = {
-        .name = "canary",
-        .kernel_size = 3,
-        .input_size = CANARY_INPUT_SIZE,
-        .in_channels = CANARY_CHANNELS,
-        .out_channels = CANARY_CHANNELS,
-        .stride = 1,
-        .padding = DWB_PADDING_SAME,
-        .repeat = 1,
-    };
     struct dwb_theory theory, canary_theory;
-    uint64_t sizes[DWB_PROBE_LEVELS] = {0};
     int r;
 
     r = dwb_theory_of(&bench->layer, &theory);
     if (r == 0)
-        r = dwb_theory_of(&canary, &canary_theory);
+        r = dwb_theory_of(&canary_layer, &canary_theory);
     if (r < 0) {
         snprintf(error, DWB_BENCH_ERROR_MAX, "the layer's multiply-adds cannot be counted: %s",
                  strerror(-r));
         return r;
     }
+    bench->nominal = theory.nominal;
+    bench->canary_nominal = canary_theory.nominal;
     r = bench->compares ? dwb_bench_choose_sides(bench, request, error)
                         : choose_ratio(bench, error);
     if (r == 0)
-        r = dwb_bench_choose(&bench->canary, &canary, bench->isa, DWB_KERNEL_STANDARD, "canary",
-                             error);
+        r = dwb_bench_choose(&bench->canary, &canary_layer, bench->isa, DWB_KERNEL_STANDARD,
+                             "canary", error);
     if (r < 0)
         return r;
-    dwb_bench_probe_sizes(request, cpu, sizes);
-    r = dwb_bench_allocate(bench, request, sizes, error);
+    dwb_bench_probe_sizes(request, cpu, bench->probe_sizes);
+    r = dwb_bench_allocate(bench, request, bench->probe_sizes, error);
     if (r < 0)
         return r;
     dwb_bench_fill(bench, request->seed);
     dwb_bench_connect_forms(bench, &bench->forms[0]);
     connect(bench, &bench->canary, DWB_BENCH_CANARY_INPUT, DWB_BENCH_CANARY_WEIGHTS,
             DWB_BENCH_CANARY_PACKED, DWB_BENCH_CANARY_OUTPUT, DWB_BENCH_CANARY_SCRATCH);
-    r = bench->compares ? dwb_bench_add_sides(bench, request, &theory.nominal, error)
-                        : add_ratio(bench, request, &theory.nominal, error);
+    return 0;
+}
+
+int dwb_bench_load(struct dwb_bench *bench, const struct dwb_request *request,
+                   char error[DWB_BENCH_ERROR_MAX])
+{
+    int r = bench->compares ? dwb_bench_add_sides(bench, request, &bench->nominal, error)
+                            : add_ratio(bench, request, &bench->nominal, error);
+
     if (r < 0)
         return r;
     add_chain(bench, DWB_OPERATION_CANARY, "", &bench->canary, NULL,
-              canary_theory.nominal.standard);
-    dwb_bench_add_probes(bench, sizes);
+              bench->canary_nominal.standard);
+    dwb_bench_add_probes(bench, bench->probe_sizes);
     for (size_t i = 0; bench->compares && i < bench->n; i++)
         if (!bench->tasks[i].pair)
             bench->tasks[i].window_ns = DWB_SAMPLE_WINDOW_NS / 4;

@@ -6,6 +6,7 @@
  * and after the measurement.
  */
 
+#include "common/theory.h"
 #include "kernels/backends/backend.h"
 #include "kernels/kernels.h"
 #include "kernels/separable.h"
@@ -94,14 +95,25 @@ struct dwb_bench {
     struct dwb_task tasks[DWB_BENCH_SUBJECTS_MAX]; /* same indices */
     size_t n;
     struct dwb_random positions;
+    uint64_t probe_sizes[DWB_PROBE_LEVELS];
+    struct dwb_macs nominal, canary_nominal;
 };
 
 /*
- * Builds the bench for a request. 0; -ENOTSUP (this CPU lacks the ISA, or no kernel takes the
- * layer), -ENOMEM, -EOVERFLOW, with one sentence in error.
+ * The first half of a bench: buffers, and everything that is our own. No subject yet. 0; -ENOTSUP
+ * (this CPU lacks the ISA, or no kernel takes the layer), -ENOMEM, -EOVERFLOW, with one sentence in
+ * error.
  */
 int dwb_bench_new(const struct dwb_request *request, uint32_t cpu, char error[DWB_BENCH_ERROR_MAX],
                   struct dwb_bench **ret_bench);
+
+/*
+ * The second half: loads the other backends' modules, which runs code that is not ours, and makes
+ * the subjects. 0; -ENOENT, -ELIBBAD (no such module here), what the module says, with one sentence
+ * in error.
+ */
+int dwb_bench_load(struct dwb_bench *bench, const struct dwb_request *request,
+                   char error[DWB_BENCH_ERROR_MAX]);
 void dwb_bench_free(struct dwb_bench *bench);
 static inline void dwb_bench_freep(struct dwb_bench **bench)
 {

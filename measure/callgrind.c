@@ -74,6 +74,8 @@ int dwb_callgrind_run(const struct dwb_request *request, const char *backend,
     quick.without_probes = true;
     dwb_fp_mode_set();
     r = dwb_bench_new(&quick, 0, error, &bench);
+    if (r == 0)
+        r = dwb_bench_load(bench, &quick, error);
     if (r < 0)
         return r;
     at = dwb_bench_find(bench, backend, operation);

@@ -30,8 +30,9 @@
 struct env {
     const char *root; /* before /proc and /sys */
     uint32_t cpu;
-    json_t *unreadable; /* borrowed: member -> why it is null */
-    char why[256];      /* of what could not be read last */
+    const struct dwb_environment_files *files; /* read again from there; NULL = by path */
+    json_t *unreadable;                        /* borrowed: member -> why it is null */
+    char why[256];                             /* of what could not be read last */
 };
 
 /* For `return because(...)`. */
@@ -309,12 +310,29 @@ static json_t *aslr_of_process(struct env *env)
     return json_boolean(!(persona & ADDR_NO_RANDOMIZE));
 }
 
+/* The file as it is now, whether it is still open or can be opened again. */
+static bool read_again(struct env *env, const char *path, int fd, char *text, size_t size)
+{
+    ssize_t n;
+
+    if (!env->files)
+        return read_text(env, path, text, size);
+    n = pread(fd, text, size - 1, 0);
+    if (n <= 0) {
+        because(env, "%s: %s", path, n < 0 ? strerror(errno) : "is empty");
+        return false;
+    }
+    text[n] = '\0';
+    return true;
+}
+
 static json_t *load(struct env *env)
 {
-    char text[128];
+    char text[128] = "";
     double one, five, fifteen;
 
-    if (!read_text(env, "/proc/loadavg", text, sizeof text))
+    if (!read_again(env, "/proc/loadavg", env->files ? env->files->loadavg_fd : -1, text,
+                    sizeof text))
         return NULL;
     if (sscanf(text, "%lf %lf %lf", &one, &five, &fifteen) != 3)
         return because(env, "/proc/loadavg: is not three numbers");
@@ -341,11 +359,14 @@ static json_t *memory_bytes(struct env *env, const char *key)
 static json_t *steal_ticks(struct env *env)
 {
     char path[4096];
-    dwb_cleanup_close int fd = -1;
+    dwb_cleanup_close int own_fd = -1;
+    int fd = env->files ? env->files->stat_fd : -1;
     uint64_t ticks;
 
-    snprintf(path, sizeof path, "%s/proc/stat", env->root);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (!env->files) {
+        snprintf(path, sizeof path, "%s/proc/stat", env->root);
+        fd = own_fd = open(path, O_RDONLY | O_CLOEXEC);
+    }
     if (fd < 0)
         return because(env, "/proc/stat: %s", strerror(errno));
     if (dwb_machine_steal(fd, env->cpu, &ticks) < 0)
@@ -398,7 +419,7 @@ static json_t *build(struct env *env)
 }
 
 /* Those of the peers are in the process only where a job asks for them. */
-static json_t *libraries(struct env *env, const struct dwb_environment_options *options)
+static json_t *libraries(struct env *env)
 {
     json_t *object;
     char pfm[32], member[64];
@@ -408,10 +429,7 @@ static json_t *libraries(struct env *env, const struct dwb_environment_options *
                        "jansson", jansson_version_str());
     for (unsigned bit = 1; bit < DWB_N_BACKENDS; bit++) {
         snprintf(member, sizeof member, "libraries.%s", dwb_backend_name(bit));
-        put(env, object, member,
-            options->backend_versions[bit]
-                ? json_string(options->backend_versions[bit])
-                : because(env, "not loaded: the job did not ask for it"));
+        put(env, object, member, because(env, "not loaded: the job did not ask for it"));
     }
     return object;
 }
@@ -440,6 +458,18 @@ static void put_files(struct env *env, json_t *object)
     put(env, object, "frequency_driver", cpu_file(env, "cpufreq/scaling_driver"));
     put(env, object, "frequency_khz_max", cpu_file(env, "cpufreq/cpuinfo_max_freq"));
     put(env, object, "smt_siblings", cpu_file(env, "topology/thread_siblings_list"));
+}
+
+void dwb_environment_files_init(struct dwb_environment_files *files)
+{
+    files->stat_fd = open("/proc/stat", O_RDONLY | O_CLOEXEC);
+    files->loadavg_fd = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
+}
+
+void dwb_environment_files_deinit(struct dwb_environment_files *files)
+{
+    dwb_closep(&files->stat_fd);
+    dwb_closep(&files->loadavg_fd);
 }
 
 static void put_fp_control(struct env *env, json_t *object, uint64_t fp_control)
@@ -474,12 +504,13 @@ json_t *dwb_environment_new(const struct dwb_environment_options *options)
     put(&env, object, "boost", boost(&env));
     put(&env, object, "mitigations", mitigations(&env));
     put(&env, object, "build", build(&env));
-    put(&env, object, "libraries", libraries(&env, options));
+    put(&env, object, "libraries", libraries(&env));
     put(&env, object, "seed", json_sprintf("%" PRIu64, options->seed));
     put_fp_control(&env, object, options->fp_control);
     put(&env, object, "load", load(&env));
     put(&env, object, "steal_ticks", steal_ticks(&env));
     put(&env, object, "counter_window_ns", because(&env, "no hardware counter is read"));
+    put(&env, object, "sandbox", because(&env, "not entered"));
     put(&env, object, "during", because(&env, "nothing was measured"));
     return object;
 }
@@ -490,15 +521,27 @@ void dwb_environment_set(json_t *environment, const char *key, json_t *value)
     json_object_set_new(environment, key, value);
 }
 
+void dwb_environment_set_library(json_t *environment, unsigned bit, const char *version)
+{
+    char member[64];
+
+    snprintf(member, sizeof member, "libraries.%s", dwb_backend_name(bit));
+    json_object_del(json_object_get(environment, "unreadable"), member);
+    json_object_set_new(json_object_get(environment, "libraries"), dwb_backend_name(bit),
+                        json_string(version));
+}
+
 static json_t *usage_count(struct env *env, bool known, long value)
 {
     return known ? json_integer(value) : because(env, "getrusage: %s", strerror(errno));
 }
 
-int dwb_environment_finish(json_t *environment, const struct dwb_environment_options *options)
+int dwb_environment_finish(json_t *environment, const struct dwb_environment_options *options,
+                           const struct dwb_environment_files *files)
 {
     struct env env = {.root = options->root,
                       .cpu = options->cpu,
+                      .files = files,
                       .unreadable = json_object_get(environment, "unreadable")};
     json_t *before = json_object_get(environment, "steal_ticks"), *after = steal_ticks(&env);
     json_t *during = json_object();

@@ -34,8 +34,9 @@ struct dwb_request {
     char geometry[DWB_GEOMETRY_TEXT_MAX]; /* of that CPU; "" = this machine's caches */
     bool compares; /* a and b are held against each other; the rest is not measured */
     struct dwb_side a, b;
-    uint32_t operations; /* of that, bits 1 << enum dwb_operation; sides with forms need none */
-    bool without_probes; /* of memory: nothing is timed, and they take time to set up */
+    uint32_t operations;  /* of that, bits 1 << enum dwb_operation; sides with forms need none */
+    bool without_sandbox; /* no request can ask for it, only a person's flag */
+    bool without_probes;  /* of memory: nothing is timed, and they take time to set up */
 };
 
 void dwb_request_init(struct dwb_request *request); /* the defaults */

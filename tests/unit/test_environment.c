@@ -80,6 +80,7 @@ START_TEST(test_members)
         "cpus_online",
         "memory_available_bytes",
         "frequency_khz_max",
+        "sandbox",
     };
     static const char *const library_keys[] = {"glibc", "libpfm4", "jansson", "onednn", "xnnpack"};
     static const char *const cpu_keys[] = {"model",    "vendor", "family",    "model_number",
@@ -131,11 +132,14 @@ END_TEST
 
 START_TEST(test_finish)
 {
+    struct dwb_environment_files files;
     json_t *environment = dwb_environment_new(&this_machine);
     json_t *during;
 
     ck_assert(json_is_null(json_object_get(environment, "during")));
-    ck_assert_int_eq(dwb_environment_finish(environment, &this_machine), 0);
+    dwb_environment_files_init(&files);
+    ck_assert_int_eq(dwb_environment_finish(environment, &this_machine, &files), 0);
+    dwb_environment_files_deinit(&files);
     during = json_object_get(environment, "during");
     ck_assert(json_is_integer(json_object_get(during, "involuntary_switches")));
     ck_assert_int_gt(json_integer_value(json_object_get(during, "memory_peak_bytes")), 0);
@@ -143,6 +147,24 @@ START_TEST(test_finish)
     check_unreadable(environment);
     dwb_environment_set(environment, "counter_window_ns", json_integer(70));
     ck_assert_int_eq(json_integer_value(json_object_get(environment, "counter_window_ns")), 70);
+    check_unreadable(environment);
+    ck_assert(json_is_array(json_object_get(during, "load_after")));
+    json_decref(environment);
+}
+END_TEST
+
+/* Where /proc is not to be had, its members are null and the others are there. */
+START_TEST(test_finish_without_files)
+{
+    const struct dwb_environment_files none = {.stat_fd = -1, .loadavg_fd = -1};
+    json_t *environment = dwb_environment_new(&this_machine);
+    json_t *during;
+
+    ck_assert_int_eq(dwb_environment_finish(environment, &this_machine, &none), 0);
+    during = json_object_get(environment, "during");
+    ck_assert(json_is_null(json_object_get(during, "steal_ticks")));
+    ck_assert(json_is_null(json_object_get(during, "load_after")));
+    ck_assert_int_gt(json_integer_value(json_object_get(during, "memory_peak_bytes")), 0);
     check_unreadable(environment);
     json_decref(environment);
 }
@@ -292,11 +314,11 @@ END_TEST
 
 START_TEST(test_backends)
 {
-    struct dwb_environment_options options = this_machine;
     json_t *environment;
 
-    options.backend_versions[1] = "3.1.0";
-    environment = dwb_environment_new(&options);
+    environment = dwb_environment_new(&this_machine);
+    dwb_environment_set_library(environment, 1, "3.1.0");
+    check_unreadable(environment);
     ck_assert_str_eq(json_string_value(member_of(environment, "libraries.onednn")), "3.1.0");
     ck_assert(json_is_null(member_of(environment, "libraries.xnnpack")));
     json_decref(environment);
@@ -367,6 +389,7 @@ int main(void)
     tcase_add_test(tests, test_members);
     tcase_add_test(tests, test_build_and_libraries);
     tcase_add_test(tests, test_finish);
+    tcase_add_test(tests, test_finish_without_files);
     tcase_add_test(tests, test_list);
     tcase_add_test(tests, test_unreadable);
     tcase_add_loop_test(tests, test_probe_sizes, 0, sizeof sizes / sizeof sizes[0]);
