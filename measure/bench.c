@@ -356,6 +356,15 @@ static void add_forms(struct dwb_bench *bench, const struct dwb_bench_forms *for
         add_fused(bench, forms, nominal->separable);
 }
 
+static void add_backends(struct dwb_bench *bench, uint32_t backends, const struct dwb_macs *nominal)
+{
+    for (unsigned bit = 0; bit < DWB_N_BACKENDS; bit++)
+        if (backends & 1u << bit)
+            add_forms(bench, &bench->forms[bit], nominal);
+    for (uint32_t i = 0; i < bench->n_plugins; i++)
+        add_forms(bench, &bench->plugins[i], nominal);
+}
+
 static void probe_sizes(const struct dwb_request *request, uint32_t cpu,
                         uint64_t sizes[DWB_PROBE_LEVELS])
 {
@@ -419,11 +428,7 @@ static int build(struct dwb_bench *bench, const struct dwb_request *request, uin
     r = dwb_bench_prepare_peers(bench, request, error);
     if (r < 0)
         return r;
-    for (unsigned bit = 0; bit < DWB_N_BACKENDS; bit++)
-        if (request->backends & 1u << bit)
-            add_forms(bench, &bench->forms[bit], &theory.nominal);
-    for (uint32_t i = 0; i < bench->n_plugins; i++)
-        add_forms(bench, &bench->plugins[i], &theory.nominal);
+    add_backends(bench, request->backends, &theory.nominal);
     add_chain(bench, DWB_OPERATION_CANARY, "", &bench->canary, NULL,
               canary_theory.nominal.standard);
     add_peaks(bench);
