@@ -9,6 +9,7 @@
 
 #include "common/diag.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 typedef int dwb_target_fn(const char *text, size_t length, struct dwb_diags *diags);
@@ -17,6 +18,9 @@ dwb_target_fn dwb_target_spec;   /* a layer or suite document */
 dwb_target_fn dwb_target_config; /* the daemon's configuration */
 dwb_target_fn dwb_target_record; /* a line of a worker's output */
 dwb_target_fn dwb_target_flag;   /* --layer text */
+
+/* Whether -ENOMEM may be the truth: set by a test that makes allocations fail. */
+extern bool dwb_target_memory_may_fail;
 
 /* Ends the program, with the reason on stderr, when `holds` is false. */
 void dwb_target_must(int holds, const char *what);
