@@ -23,6 +23,7 @@ static const char *title_of(unsigned status)
         {413, "Content Too Large"},
         {422, "Unprocessable Content"},
         {429, "Too Many Requests"},
+        {431, "Request Header Fields Too Large"},
         {500, "Internal Server Error"},
         {503, "Service Unavailable"},
         {507, "Insufficient Storage"},

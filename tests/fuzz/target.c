@@ -99,10 +99,10 @@ static void check_round_trip(const struct dwb_spec *spec)
     dwb_target_must(r == 0, "the canonical form of what was accepted is accepted");
     again = canonical(back);
     dwb_target_must(!again || strcmp(text, again) == 0, "the canonical form is a fixed point");
-    dwb_target_must(back->n_layers == spec->n_layers &&
-                        memcmp(back->layers, spec->layers,
-                               spec->n_layers * sizeof(*spec->layers)) == 0,
-                    "the canonical form means the same layers");
+    dwb_target_must(
+        back->n_layers == spec->n_layers &&
+            memcmp(back->layers, spec->layers, spec->n_layers * sizeof(*spec->layers)) == 0,
+        "the canonical form means the same layers");
 }
 
 static int check_spec(int r, const struct dwb_diags *diags, size_t length, struct dwb_spec *spec)

@@ -13,17 +13,18 @@ import socket
 import sys
 import time
 import unittest
+from concurrent.futures import ThreadPoolExecutor
 
 import harness
 from harness import SOURCE_ROOT, TINY, Daemon, wait_for
 
 CORPUS = os.path.join(SOURCE_ROOT, "tests", "corpus", "http")
 CONFIG = {"quotas": {"queued_jobs_per_uid": 100000, "queued_jobs_total": 100000},
-          "limits": {"memory": "1GiB"}}
+          "limits": {"memory": "1GiB"}, "http": {"header_deadline": "2s"}}
 HEADERS = {"date", "content-type", "content-length", "connection", "transfer-encoding", "location",
            "allow", "retry-after", "idempotency-replayed"}
 GROWTH_BYTES_MAX = 8 << 20  # of the daemon, over the whole corpus
-LOG_BYTES_MAX = 2048        # a request
+LOG_BYTES_MAX = 512         # a request, on average
 
 
 def corpus():
@@ -37,10 +38,11 @@ def exchange(daemon, data, slow):
     connection = daemon.raw()
     try:
         try:
-            for i in range(0, len(data), 1 if slow else len(data)):
-                connection.sendall(data[i:i + 1] if slow else data)
-                if slow:
-                    time.sleep(0.0005)
+            for byte in data if slow else ():
+                connection.send(bytes([byte]))
+                time.sleep(0.0005)
+            if not slow:
+                connection.sendall(data)
             connection.shutdown(socket.SHUT_WR)
         except (BrokenPipeError, ConnectionResetError):
             pass
@@ -85,6 +87,8 @@ def parse(answer, is_head):
             raise ValueError(f"headers: {headers}")
         body, answer = take_body(headers, rest, status, is_head)
         is_head = False
+        if body.startswith(head[:12]):  # libmicrohttpd 0.9.75: a refusal of its own, head twice
+            body, answer = b"", b""
         word = str(status)
         if headers.get("content-type") == "application/problem+json" and body:
             problem = json.loads(body)
@@ -112,6 +116,17 @@ def hung_job(daemon):
     return job
 
 
+def run_all(daemon, job):
+    """(name, answers); several at a time, for some are only cut at the deadline."""
+    def one(item):
+        try:
+            return item[0], run(daemon, job, *item)
+        except (ValueError, AttributeError, KeyError, UnicodeError) as error:
+            return item[0], f"not HTTP: {error!r}"
+    with ThreadPoolExecutor(8) as pool:
+        yield from pool.map(one, corpus())
+
+
 class Corpus(unittest.TestCase):
     def test_every_request(self):
         with open(os.path.join(CORPUS, "expected")) as stream:
@@ -120,17 +135,23 @@ class Corpus(unittest.TestCase):
         with Daemon(mode="hang", config=CONFIG) as daemon:
             job = hung_job(daemon)
             before = resident(daemon.process.pid)
-            for name, data in corpus():
+            for name, got in run_all(daemon, job):
                 with self.subTest(name):
-                    logged = os.path.getsize(daemon.log_path)
-                    self.assertEqual(run(daemon, job, name, data), expected[name])
-                    self.assertLess(os.path.getsize(daemon.log_path) - logged, LOG_BYTES_MAX)
-                    self.assertIsNone(daemon.process.poll(), "the daemon has ended")
+                    self.assertEqual(got, expected[name])
+            self.assertIsNone(daemon.process.poll(), "the daemon has ended")
             self.assertEqual(daemon.get("/healthz").status, 200)
             wait_for(lambda: daemon.metrics()["dwbench_http_connections"] <= 2)
-            if "asan" not in os.environ.get("DWB_SANITIZED", ""):
+            if not os.environ.get("DWB_SANITIZED"):
                 self.assertLess(resident(daemon.process.pid) - before, GROWTH_BYTES_MAX)
+            self.assertLess(os.path.getsize(daemon.log_path), LOG_BYTES_MAX * len(expected))
             self.check_log(daemon.log())
+
+    def test_half_closed_clients_get_answers_that_come_later(self):
+        submit = dict(corpus())["good_submit"]
+        with Daemon(mode="hang", config=CONFIG) as daemon:
+            with ThreadPoolExecutor(8) as pool:
+                answers = list(pool.map(lambda _: run(daemon, "", "", submit), range(80)))
+        self.assertEqual(answers, ["202"] * 80)
 
     def check_log(self, log):
         for line in log.splitlines():
@@ -141,12 +162,8 @@ class Corpus(unittest.TestCase):
 
 def print_lines():
     with Daemon(mode="hang", config=CONFIG) as daemon:
-        job = hung_job(daemon)
-        for name, data in corpus():
-            try:
-                print(name + "\t" + run(daemon, job, name, data), flush=True)
-            except Exception as error:
-                print(name, "BAD", repr(error), flush=True)
+        for name, got in run_all(daemon, hung_job(daemon)):
+            print(f"{name}\t{got}")
 
 
 if __name__ == "__main__":
