@@ -129,13 +129,15 @@ int dwb_target_spec(const char *text, size_t length, struct dwb_diags *diags)
 
 int dwb_target_flag(const char *text, size_t length, struct dwb_diags *diags)
 {
-    dwb_cleanup_free char *copy = strndup(text, length);
+    dwb_cleanup_free char *copy = malloc(length + 1);
     struct dwb_spec *spec = NULL;
     int r;
 
     memset(diags, 0, sizeof(*diags));
     if (!copy)
         return -ENOMEM;
+    memcpy(copy, text, length); /* which may end without a NUL */
+    copy[length] = '\0';
     r = dwb_spec_parse_flag(copy, diags, &spec);
     return check_spec(r, diags, length, spec);
 }
