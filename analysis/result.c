@@ -220,7 +220,7 @@ static json_t *job_to_json(const struct dwb_spec *spec, const json_t *job)
         "resolution", spec->resolution ? json_integer(spec->resolution) : json_null(), "simulate",
         options->simulate);
 
-    if (object && json_object_set_new(object, "options", resolved) == 0)
+    if (json_object_set_new(object, "options", resolved) == 0) /* takes it also without object */
         return object;
     json_decref(object);
     return NULL;

@@ -90,7 +90,8 @@ static int parser_error(struct walker *walker)
     const char *problem = parser->problem ? parser->problem : "cannot be parsed";
     yaml_mark_t mark = parser->problem_mark;
 
-    if (parser->error == YAML_MEMORY_ERROR)
+    /* libyaml takes some failures of malloc for the end of a token and words them as syntax. */
+    if (parser->error == YAML_MEMORY_ERROR || errno == ENOMEM)
         return -ENOMEM;
     if (parser->error == YAML_READER_ERROR) {
         reader_error(walker);
@@ -107,6 +108,7 @@ static int parser_error(struct walker *walker)
 
 static int next_event(struct walker *walker, yaml_event_t *event)
 {
+    errno = 0;
     if (!yaml_parser_parse(&walker->parser, event)) {
         memset(event, 0, sizeof(*event));
         return parser_error(walker);

@@ -8,6 +8,7 @@
 
 #include "analysis/result.h"
 #include "common/cleanup.h"
+#include "common/json.h"
 #include "common/record.h"
 #include "common/spec.h"
 #include "daemon/config.h"
@@ -57,7 +58,7 @@ static int check_findings(int r, const struct dwb_diags *diags, size_t length)
 static char *canonical(const struct dwb_spec *spec)
 {
     json_t *document = dwb_spec_to_json(spec);
-    char *text = document ? json_dumps(document, JSON_COMPACT) : NULL;
+    char *text = dwb_json_dumps(document);
 
     json_decref(document);
     return text;
@@ -206,7 +207,8 @@ static void check_record(struct dwb_record *record)
 
     if (!object)
         return;
-    dwb_target_must(dwb_record_from_json(object, &back) != -EINVAL,
+    /* jansson says of a failed allocation only that it failed */
+    dwb_target_must(dwb_record_from_json(object, &back) != -EINVAL || dwb_target_memory_may_fail,
                     "what was decoded, encoded, is decoded");
     again = back ? dwb_record_to_json(back) : NULL;
     if (again)

@@ -16,9 +16,10 @@
 #define WATCHED 1
 #endif
 
-static size_t n_blocks, n_bytes, zero_bytes, peak_bytes;
-static unsigned long countdown;
-static bool fails_on, failed;
+static _Atomic size_t n_blocks, n_bytes, peak_bytes;
+static size_t zero_bytes;
+static __thread unsigned long countdown; /* the failures are those of the thread that asked */
+static __thread bool fails_on, failed;
 
 bool heap_is_watched(void)
 {
@@ -78,9 +79,9 @@ static void *taken(void *block)
 {
     if (block) {
         n_blocks++;
-        n_bytes += malloc_usable_size(block);
-        if (n_bytes > peak_bytes)
-            peak_bytes = n_bytes;
+        size_t now = n_bytes += malloc_usable_size(block);
+        if (now > peak_bytes)
+            peak_bytes = now;
     }
     return block;
 }

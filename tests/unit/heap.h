@@ -14,6 +14,7 @@ bool heap_is_watched(void);
 size_t heap_blocks(void);     /* allocated and not freed */
 void heap_reset_peak(void);   /* what is held now is the new zero */
 size_t heap_peak_bytes(void); /* the most above it since */
-/* The nth allocation from now on returns NULL, and every one behind it too when `all`; 0 = none. */
+/* The nth allocation of this thread from now on returns NULL, and every one behind it too when
+ * `all`; 0 = none. */
 void heap_fail_at(unsigned long nth, bool all);
 bool heap_has_failed(void); /* since heap_fail_at */
