@@ -60,7 +60,7 @@ static void add_at(struct walker *walker, yaml_mark_t mark, const char *value, c
 
 /* The reader is ahead of the scanner, whose mark is elsewhere: the place is counted from the byte.
  */
-static void reader_error(struct walker *walker)
+static void reader_error(struct walker *walker, const char *problem)
 {
     const yaml_parser_t *parser = &walker->parser;
     unsigned line = 1, column = 1;
@@ -73,14 +73,13 @@ static void reader_error(struct walker *walker)
             column++;
         }
     }
-    if (parser->problem_value >= 0 && strstr(parser->problem, "control"))
+    if (parser->problem_value >= 0 && strstr(problem, "control"))
         dwb_diags_add(walker->diags, line, column, NULL, NULL,
                       "the character U+%04X is not allowed in a document",
                       (unsigned)parser->problem_value);
     else
         dwb_diags_add(walker->diags, line, column, NULL, NULL,
-                      "not valid UTF-8 text at byte %zu: %s", parser->problem_offset,
-                      parser->problem);
+                      "not valid UTF-8 text at byte %zu: %s", parser->problem_offset, problem);
 }
 
 /* libyaml's own finding, in its words: "while X, Y". */
@@ -94,7 +93,7 @@ static int parser_error(struct walker *walker)
     if (parser->error == YAML_MEMORY_ERROR || errno == ENOMEM)
         return -ENOMEM;
     if (parser->error == YAML_READER_ERROR) {
-        reader_error(walker);
+        reader_error(walker, problem);
         return -EINVAL;
     }
     if (parser->context)

@@ -20,8 +20,8 @@ size_t dwb_world_fill_in(const char *data, size_t size, char *out, size_t room);
 
 /*
  * One connection: sends, closes for writing, reads the answer. Returns its length, at most 64 KiB
- * of it are kept; *ret_answer is valid until the next call. before (or NULL) runs when everything is
- * sent and nothing was looked at yet.
+ * of it are kept; *ret_answer is valid until the next call. before (or NULL) runs when everything
+ * is sent and nothing was looked at yet.
  */
 size_t dwb_world_exchange(const char *data, size_t length, void (*before)(void),
                           const char **ret_answer);

@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define WATCHED 0
@@ -23,7 +25,9 @@ static __thread bool fails_on, failed;
 
 bool heap_is_watched(void)
 {
-    return WATCHED;
+    const char *preloaded = getenv("LD_PRELOAD");
+
+    return WATCHED && !(preloaded && strstr(preloaded, "vgpreload"));
 }
 
 size_t heap_blocks(void)

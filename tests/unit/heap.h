@@ -3,8 +3,8 @@
 /*
  * The heap of a test program, watched: how much it holds and held at most, and which allocation
  * shall fail. A program that links heap.c has its malloc family replaced, the libraries' calls
- * included. Under a sanitizer the sanitizer's own allocator stays: nothing is counted and nothing
- * fails then, and heap_is_watched() is false.
+ * included. Under a sanitizer its own allocator stays, and Valgrind is slow: heap_is_watched()
+ * is false then, and no figure and no failure is to be expected.
  */
 
 #include <stdbool.h>

@@ -29,7 +29,8 @@ static const struct input {
     {dwb_target_flag, "Dk=3,Dk=3"},
     {dwb_target_config, "socket: /run/a\nadmins: [1, x]\nhttp: {head_max: 8KiB}\n"},
     {dwb_target_record,
-     "{\"type\":\"replicate\",\"schema\":\"dwbench.replicate/1\",\"layer\":{\"name\":\"a\",\"Dk\":3,"
+     "{\"type\":\"replicate\",\"schema\":\"dwbench.replicate/"
+     "1\",\"layer\":{\"name\":\"a\",\"Dk\":3,"
      "\"Dx\":8,\"M\":8,\"N\":8,\"stride\":1,\"padding\":\"same\",\"repeat\":1},\"replicate\":0,"
      "\"cpu\":1,\"seed\":\"18446744073709551615\",\"cache\":\"warm\",\"elapsed_ns\":5,"
      "\"kernel_ns\":4,\"subjects\":[{\"operation\":\"standard\",\"backend\":\"native\","
@@ -129,8 +130,8 @@ START_TEST(routes)
                       "allocation %lu: %.*s", fail_at, (int)n, answer);
         n = dwb_world_fill_in(requests[0], strlen(requests[0]), text, sizeof(text));
         n = dwb_world_exchange(text, n, NULL, &answer);
-        ck_assert_msg(n > 12 && memcmp(answer, "HTTP/1.1 200", 12) == 0, "allocation %lu: then %.*s",
-                      fail_at, (int)n, answer);
+        ck_assert_msg(n > 12 && memcmp(answer, "HTTP/1.1 200", 12) == 0,
+                      "allocation %lu: then %.*s", fail_at, (int)n, answer);
     }
     dwb_world_close();
     ck_assert_uint_gt(fail_at, 2);
