@@ -1,7 +1,7 @@
 /*
  * The hostile documents of tests/corpus through the real parsers: each gives what its directory's
  * `expected` says, all findings with their places, loses no memory, and takes at most 10 ms of CPU
- * and 8 MiB.
+ * and 8 MiB. DWB_TEST_SLOW: no time is asked for, for this is an emulator or not optimized.
  *
  *     test_corpus KIND DIRECTORY [--print]
  *
@@ -136,7 +136,7 @@ static int run(const struct kind *kind, const char *name, const struct text *tex
         printf("%s: %zu blocks were not freed\n", name, heap_blocks() - before);
     if (heap_peak_bytes() > HEAP_MAX && ++n_bad)
         printf("%s: took %zu bytes of memory\n", name, heap_peak_bytes());
-    if (heap_is_watched() && best_ns > CPU_NS_MAX && ++n_bad)
+    if (heap_is_watched() && !getenv("DWB_TEST_SLOW") && best_ns > CPU_NS_MAX && ++n_bad)
         printf("%s: took %ld us\n", name, best_ns / 1000);
     return n_bad;
 }
