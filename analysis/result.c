@@ -233,7 +233,8 @@ static json_t *job_to_json(const struct dwb_spec *spec, const json_t *job)
         json_decref(resolved);
         resolved = NULL;
     }
-    if (object && json_object_set_new(object, "options", resolved) == 0 &&
+    /* takes it also without object */
+    if (json_object_set_new(object, "options", resolved) == 0 &&
         json_object_set_new(object, "measuring",
                             dwb_measuring_of_job(json_object_get(job, "measuring"))) == 0)
         return object;

@@ -102,7 +102,8 @@ int dwb_input_suites(char ***ret_names, size_t *ret_n)
         dwb_input_free_names(names, n);
         return r;
     }
-    qsort(names, n, sizeof(*names), compare_names);
+    if (n > 0)
+        qsort(names, n, sizeof(*names), compare_names);
     *ret_names = names;
     *ret_n = n;
     return 0;

@@ -461,10 +461,41 @@ json_t *dwb_layer_to_json(const struct dwb_layer *layer)
     return object;
 }
 
+/*
+ * Of a suite's layer: what it has anyway is left out, so that a suite with all the layers that it
+ * may have is no larger than a document may be.
+ */
+static json_t *fields_of_a_suite(const struct dwb_layer *layer)
+{
+    json_t *object = layer_fields(layer);
+
+    if (layer->stride == 1)
+        json_object_del(object, "stride");
+    if (layer->padding == DWB_PADDING_SAME)
+        json_object_del(object, "padding");
+    if (layer->repeat == 1)
+        json_object_del(object, "repeat");
+    return object;
+}
+
+size_t dwb_spec_canonical_events(const struct dwb_spec *spec)
+{
+    enum { OF_OPTIONS = 48, OF_A_LAYER = 12 }; /* a pair is two events, a mapping's ends are two */
+    size_t n = OF_OPTIONS;
+
+    for (size_t i = 0; i < spec->n_layers; i++) {
+        const struct dwb_layer *layer = &spec->declared[i];
+
+        n += OF_A_LAYER + 2 * ((layer->stride != 1) + (layer->padding != DWB_PADDING_SAME) +
+                               (layer->repeat != 1));
+    }
+    return n;
+}
+
 static int append_layers(const struct dwb_spec *spec, json_t *array)
 {
     for (size_t i = 0; i < spec->n_layers; i++) {
-        if (json_array_append_new(array, layer_fields(&spec->declared[i])) < 0)
+        if (json_array_append_new(array, fields_of_a_suite(&spec->declared[i])) < 0)
             return -ENOMEM;
     }
     return 0;

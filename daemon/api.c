@@ -227,21 +227,38 @@ static void route_baseline(struct dwb_api *api, struct dwb_http_exchange *exchan
         dwb_api_baselines_handle(api, exchange, name);
 }
 
+/* Answers what daemon/http.c wants refused before its body was read. */
+static bool reply_refusal(const struct dwb_api *api, struct dwb_http_exchange *exchange)
+{
+    switch (dwb_http_refusal(exchange)) {
+    case DWB_HTTP_NONE:
+        return false;
+    case DWB_HTTP_TOO_LARGE:
+        dwb_problem_reply(exchange, 413, "too_large", "a body has at most %llu bytes",
+                          (unsigned long long)api->config->body_bytes_max);
+        break;
+    case DWB_HTTP_TOO_MANY_CONNECTIONS:
+        dwb_problem_retry(exchange, 429, "quota_connections", 1,
+                          "too many connections of this user");
+        break;
+    case DWB_HTTP_HEAD_TOO_LARGE:
+        dwb_problem_reply(exchange, 431, "head_too_large", "a head has at most %llu bytes",
+                          (unsigned long long)api->config->head_bytes_max);
+        break;
+    case DWB_HTTP_BAD_HEAD:
+        dwb_problem_reply(exchange, 400, "invalid_header",
+                          "a header field is malformed, there twice, or contradicts another");
+    }
+    return true;
+}
+
 void dwb_api_handle(struct dwb_http_exchange *exchange, void *userdata)
 {
     struct dwb_api *api = userdata;
     const char *path = dwb_http_path(exchange);
 
-    if (dwb_http_refusal(exchange) == DWB_HTTP_TOO_LARGE) {
-        dwb_problem_reply(exchange, 413, "too_large", "a body has at most %llu bytes",
-                          (unsigned long long)api->config->body_bytes_max);
+    if (reply_refusal(api, exchange))
         return;
-    }
-    if (dwb_http_refusal(exchange) == DWB_HTTP_TOO_MANY_CONNECTIONS) {
-        dwb_problem_retry(exchange, 429, "quota_connections", 1,
-                          "too many connections of this user");
-        return;
-    }
     for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
         if (strcmp(routes[i].path, path) != 0)
             continue;

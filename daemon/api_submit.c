@@ -6,6 +6,7 @@
  */
 
 #include "common/cleanup.h"
+#include "common/json.h"
 #include "daemon/estimate.h"
 #include "daemon/problem.h"
 
@@ -352,7 +353,7 @@ static bool make_canonical(struct submit *submit)
 {
     json_t *document = dwb_spec_to_json(submit->spec);
 
-    submit->canonical = document ? json_dumps(document, JSON_COMPACT) : NULL;
+    submit->canonical = dwb_json_dumps(document);
     json_decref(document);
     if (!submit->canonical)
         reply_refused(submit, -ENOMEM);

@@ -199,6 +199,11 @@ static int set_text(const struct key *key, const char *text, const struct place 
         finding(place, message);
         return -EINVAL;
     }
+    for (const char *c = text; *c; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f) {
+            finding(place, "must have no control characters");
+            return -EINVAL;
+        }
     snprintf(field, key->size, "%s", text);
     return 0;
 }

@@ -9,6 +9,7 @@
 #include "analysis/gate.h"
 #include "analysis/result.h"
 #include "common/cleanup.h"
+#include "common/json.h"
 #include "common/log.h"
 #include "daemon/analyst.h"
 #include "daemon/clock.h"
@@ -351,7 +352,7 @@ static char *make_request(const struct dwb_supervisor *supervisor, bool simulate
         json_object_set_new(request, "simulate", json_true());
     if (request && simulates && options->geometry[0])
         json_object_set_new(request, "geometry", json_string(options->geometry));
-    dwb_cleanup_free char *text = request ? json_dumps(request, JSON_COMPACT) : NULL;
+    dwb_cleanup_free char *text = dwb_json_dumps(request);
     char *line = NULL;
 
     json_decref(request);
