@@ -75,6 +75,8 @@ static const char *key_of(const char *option)
         const char *option, *key;
     } renamed[] = {{"state-dir", "state_dir"},
                    {"plugin-dir", "plugin_dir"},
+                   {"worker-a", "worker_a"},
+                   {"worker-b", "worker_b"},
                    {"measure-cpu", "measure_cpu"},
                    {"log-level", "log_level"}};
 
