@@ -132,9 +132,9 @@ static void slow(const char *record)
 }
 
 static const struct mode modes[] = {
-    {"segv", segv},     {"ill", ill},   {"kill", killed},    {"exit", exits},
-    {"e255", exits_255}, {"garbage", garbage}, {"half", half}, {"cut", cut},
-    {"long", long_line}, {"closed", closed},  {"mute", mute}, {"memory", memory},
+    {"segv", segv},      {"ill", ill},         {"kill", killed}, {"exit", exits},
+    {"e255", exits_255}, {"garbage", garbage}, {"half", half},   {"cut", cut},
+    {"long", long_line}, {"closed", closed},   {"mute", mute},   {"memory", memory},
     {"slow", slow},
 };
 
@@ -184,13 +184,13 @@ static char *make_record(const json_t *request)
 {
     json_t *layer = json_object_get(request, "layer");
     json_int_t replicate = json_integer_value(json_object_get(request, "replicate"));
-    json_t *record = json_pack(
-        "{s:s, s:s, s:O, s:I, s:O, s:O, s:O, s:i, s:i, s:o, s:o, s:[], s:[], s:{}}", "type",
-        "replicate", "schema", "dwbench.replicate/1", "layer", layer, "replicate", replicate, "cpu",
-        json_object_get(request, "cpu"), "seed", json_object_get(request, "seed"), "cache",
-        json_object_get(request, "cache"), "elapsed_ns", 20000000, "kernel_ns", 10000000,
-        "subjects", subjects(layer), "samples", samples(replicate), "counters", "readings",
-        "environment");
+    json_t *record =
+        json_pack("{s:s, s:s, s:O, s:I, s:O, s:O, s:O, s:i, s:i, s:o, s:o, s:[], s:[], s:{}}",
+                  "type", "replicate", "schema", "dwbench.replicate/1", "layer", layer, "replicate",
+                  replicate, "cpu", json_object_get(request, "cpu"), "seed",
+                  json_object_get(request, "seed"), "cache", json_object_get(request, "cache"),
+                  "elapsed_ns", 20000000, "kernel_ns", 10000000, "subjects", subjects(layer),
+                  "samples", samples(replicate), "counters", "readings", "environment");
     char *text = record ? json_dumps(record, JSON_COMPACT) : NULL;
 
     json_decref(record);
@@ -230,7 +230,8 @@ int main(int argc, char **argv)
         return 0;
     }
     json_t *request = json_loadf(stdin, JSON_DISABLE_EOF_CHECK, NULL);
-    const char *name = json_string_value(json_object_get(json_object_get(request, "layer"), "name"));
+    const char *name =
+        json_string_value(json_object_get(json_object_get(request, "layer"), "name"));
     dwb_cleanup_free char *record = request ? make_record(request) : NULL;
     dwb_cleanup_free char *line = NULL;
 
