@@ -249,6 +249,10 @@ void dwb_store_close(struct dwb_store *store)
         pthread_mutex_unlock(&store->mutex);
         pthread_join(store->thread, NULL);
         dwb_store_dispatch(store);
+        while (store->queued.first) { /* by a callback, after the thread had gone */
+            dwb_store_commit_main(store);
+            dwb_store_dispatch(store);
+        }
     }
     /* A failed store leaves the log as it is: recovery is at start-up, not on the way out. */
     if (store->writer && dwb_store_failed(store) != 0)

@@ -2,8 +2,8 @@
  * See fault_vfs.h. An image is what the disk has of a path, whoever has it open; its log is what
  * was written since the last sync. A file that was made or deleted is so on the disk only with the
  * next sync of the directory, which SQLite makes with the first sync of a new file: before it, a
- * cut may leave the old file, none, or the new one. The log's index (-shm) is not the disk's at all: after a cut it is
- * gone, stale or garbage.
+ * cut may leave the old file, none, or the new one. The log's index (-shm) is not the disk's at
+ * all: after a cut it is gone, stale or garbage.
  */
 
 #include "tests/unit/fault_vfs.h"
@@ -184,8 +184,7 @@ static int file_read(sqlite3_file *base, void *data, int size, sqlite3_int64 off
     pthread_mutex_lock(&mutex);
     bool dead = is_dead;
     pthread_mutex_unlock(&mutex);
-    return dead ? SQLITE_IOERR_READ
-                : file->real->pMethods->xRead(file->real, data, size, offset);
+    return dead ? SQLITE_IOERR_READ : file->real->pMethods->xRead(file->real, data, size, offset);
 }
 
 static int file_write(sqlite3_file *base, const void *data, int size, sqlite3_int64 offset)

@@ -1,9 +1,9 @@
 #pragma once
 
 /*
- * A SQLite VFS over the default one that knows what a power cut would leave. What is written goes to
- * the real file, as to a page cache, and is kept in a log until the file is synced. A cut throws the
- * files back to what was synced plus a random part of the log: writes dropped, taken in another
+ * A SQLite VFS over the default one that knows what a power cut would leave. What is written goes
+ * to the real file, as to a page cache, and is kept in a log until the file is synced. A cut throws
+ * the files back to what was synced plus a random part of the log: writes dropped, taken in another
  * order, or torn at a sector. A sync that fails loses its log for good, as Linux does: the page
  * cache still shows the data, a later sync succeeds, and the disk never gets it.
  *

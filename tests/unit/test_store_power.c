@@ -7,7 +7,8 @@
  *   test_store_power [N_CUTS [SEED]]
  *
  * Every write is numbered, and its number can be seen in the database: in the specification of a
- * job, the reason of a state, the text of a record. So "a prefix of what was queued" can be checked.
+ * job, the reason of a state, the text of a record. So "a prefix of what was queued" can be
+ * checked.
  */
 
 #include "tests/unit/fault_vfs.h"
@@ -126,8 +127,7 @@ static int change_state(struct dwb_store *store, uint32_t job)
 
     write->state = ways[jobs[job].state][fault_vfs_random(4)];
     snprintf(reason, sizeof(reason), "%u", n_writes);
-    const char *result =
-        write->state == DWB_JOB_DONE ? text_of(n_writes, write->size) : NULL;
+    const char *result = write->state == DWB_JOB_DONE ? text_of(n_writes, write->size) : NULL;
     jobs[job].state = write->state;
     jobs[job].last_state = n_writes++;
     return dwb_store_set_state(store, id_of(job), write->state, reason, 5000, result, on_told,
