@@ -5,6 +5,7 @@
 #include "daemon/api_jobs.h"
 #include "daemon/clock.h"
 #include "daemon/jobid.h"
+#include "daemon/json_memory.h"
 #include "daemon/problem.h"
 
 #include <errno.h>
@@ -205,6 +206,7 @@ void dwb_api_handle(struct dwb_http_exchange *exchange, void *userdata)
     struct dwb_api *api = userdata;
     const char *path = dwb_http_path(exchange);
 
+    dwb_json_memory_begin();
     if (dwb_http_refusal(exchange) == DWB_HTTP_TOO_LARGE) {
         dwb_problem_reply(exchange, 413, "too_large", "a body has at most %llu bytes",
                           (unsigned long long)api->config->body_bytes_max);

@@ -5,6 +5,7 @@
 #include "common/cleanup.h"
 #include "daemon/clock.h"
 #include "daemon/jobid.h"
+#include "daemon/json_memory.h"
 #include "daemon/problem.h"
 
 #include <errno.h>
@@ -77,6 +78,7 @@ void dwb_api_jobs_reply_job(struct dwb_api *api, struct dwb_http_exchange *excha
 {
     struct object_request request = {api, NULL};
 
+    dwb_json_memory_begin();
     int r = dwb_store_get_job(api->store, id, take_object, &request);
     if (r < 0) {
         json_decref(request.object);

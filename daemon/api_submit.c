@@ -7,6 +7,7 @@
 
 #include "common/cleanup.h"
 #include "daemon/estimate.h"
+#include "daemon/json_memory.h"
 #include "daemon/problem.h"
 
 #include <errno.h>
@@ -267,9 +268,10 @@ static bool check_key(struct submit *submit)
 
 static bool make_canonical(struct submit *submit)
 {
+    dwb_json_memory_begin();
     json_t *document = dwb_spec_to_json(submit->spec);
 
-    submit->canonical = document ? json_dumps(document, JSON_COMPACT) : NULL;
+    submit->canonical = dwb_json_memory_dump(document);
     json_decref(document);
     if (!submit->canonical)
         reply_refused(submit, -ENOMEM);

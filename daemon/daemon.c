@@ -7,6 +7,7 @@
 #include "daemon/api.h"
 #include "daemon/clock.h"
 #include "daemon/cpus.h"
+#include "daemon/json_memory.h"
 #include "daemon/listen.h"
 #include "daemon/places.h"
 #include "daemon/suites.h"
@@ -379,6 +380,7 @@ int dwb_daemon_main(const struct dwb_config *config)
     struct daemon daemon = {.config = config, .listen_fd = -1};
 
     signal(SIGPIPE, SIG_IGN);
+    dwb_json_memory_watch();
     raise_descriptor_limit();
     if (dwb_metrics_new(&daemon.metrics) < 0)
         return report(DWB_EXIT_FAILURE, "start", "no memory");

@@ -12,6 +12,7 @@
 #include "daemon/analyst.h"
 #include "daemon/clock.h"
 #include "daemon/estimate.h"
+#include "daemon/json_memory.h"
 #include "daemon/records.h"
 
 #include <errno.h>
@@ -154,8 +155,14 @@ static void analyse(struct dwb_supervisor *supervisor)
         fail(supervisor, "no memory for the analysis");
         return;
     }
+    dwb_json_memory_begin();
     json_t *job = json_copy(run->job);
     json_object_set_new(job, "finished_at", dwb_clock_to_json(dwb_clock_real_ns()));
+    if (dwb_json_memory_was_short()) {
+        json_decref(job);
+        fail(supervisor, "no memory for the analysis");
+        return;
+    }
     int r = dwb_analyst_start(supervisor->options.loop, run->spec, job, records, layer_of, n,
                               on_analysed, supervisor, &supervisor->analyst);
     if (r < 0)
@@ -312,6 +319,7 @@ static char *make_request(const struct dwb_supervisor *supervisor, bool simulate
     char backends[DWB_BACKENDS_TEXT_MAX];
 
     dwb_backends_to_text(options->backends, backends);
+    dwb_json_memory_begin();
     json_t *request = json_pack(
         "{s:o, s:s, s:s, s:s, s:I, s:I, s:I, s:I}", "layer",
         dwb_layer_to_json(&run->spec->layers[run->layer]), "isa", dwb_isa_name(options->isa),
@@ -322,7 +330,7 @@ static char *make_request(const struct dwb_supervisor *supervisor, bool simulate
         json_object_set_new(request, "simulate", json_true());
     if (request && simulates && options->geometry[0])
         json_object_set_new(request, "geometry", json_string(options->geometry));
-    dwb_cleanup_free char *text = request ? json_dumps(request, JSON_COMPACT) : NULL;
+    dwb_cleanup_free char *text = dwb_json_memory_dump(request);
     char *line = NULL;
 
     json_decref(request);
@@ -426,10 +434,11 @@ static int load(struct dwb_supervisor *supervisor, const struct dwb_job_row *job
         r = dwb_records_new(run->spec->n_layers, &run->records);
     if (r < 0)
         return r;
+    dwb_json_memory_begin();
     run->job = json_pack("{s:s, s:s, s:I, s:o, s:o}", "id", job->id, "name", job->name, "uid",
                          (json_int_t)job->uid, "created_at", dwb_clock_to_json(job->created_ns),
                          "started_at", dwb_clock_to_json(dwb_clock_real_ns()));
-    if (!run->job)
+    if (!run->job || dwb_json_memory_was_short())
         return -ENOMEM;
     return dwb_store_list_replicates(supervisor->options.store, run->id, on_known, run);
 }

@@ -110,8 +110,7 @@ START_TEST(test_no_write_overtakes_one_under_way)
     ck_assert_int_eq(fixture_add(store, "a", 1, NULL), 0);
     ck_assert_int_eq(fixture_set(store, "a", DWB_JOB_RUNNING, NULL), 0);
     miss_the_disk("a", DWB_JOB_QUEUED);
-    ck_assert_int_eq(
-        dwb_persist_state(persist, "a", DWB_JOB_RUNNING, "", NULL, on_told, NULL), 0);
+    ck_assert_int_eq(dwb_persist_state(persist, "a", DWB_JOB_RUNNING, "", NULL, on_told, NULL), 0);
     wait_told(2);
     ck_assert_int_eq(told.status[0], 0);
     ck_assert_int_eq(told.status[1], 0);
@@ -125,8 +124,8 @@ START_TEST(test_a_cancel_waits_for_its_job)
     ck_assert_int_eq(fixture_add(store, "a", 1, NULL), 0);
     ck_assert_int_eq(fixture_set(store, "a", DWB_JOB_RUNNING, NULL), 0);
     miss_the_disk("a", DWB_JOB_QUEUED);
-    ck_assert_int_eq(
-        dwb_persist_state(persist, "a", DWB_JOB_CANCELLED, "why", NULL, on_told, NULL), 0);
+    ck_assert_int_eq(dwb_persist_state(persist, "a", DWB_JOB_CANCELLED, "why", NULL, on_told, NULL),
+                     0);
     wait_told(2);
     ck_assert_int_eq(told.status[0], 0);
     ck_assert_int_eq(told.status[1], 0);
