@@ -1,8 +1,8 @@
 #pragma once
 
 /*
- * Whether JSON was made whole. jansson leaves out what it has no memory for: a member that cannot be
- * added, and even a key in the middle of a text, and the caller of json_dumps sees a success. So
+ * Whether JSON was made whole. jansson leaves out what it has no memory for: a member that cannot
+ * be added, and even a key in the middle of a text, and the caller of json_dumps sees a success. So
  * whoever gives a document to somebody, or stores it, asks here first. Per thread.
  */
 
@@ -18,6 +18,9 @@ void dwb_json_memory_begin(void);
 /* Whether jansson was short of memory in this thread since then. */
 bool dwb_json_memory_was_short(void);
 
-/* json_dumps(JSON_COMPACT) of what was made since then, or NULL if any of it is missing. Takes NULL.
- * The caller frees it. */
+/* json_loadb, which may abort the process when memory is short. */
+json_t *dwb_json_memory_load(const char *text, size_t length, size_t flags);
+
+/* json_dumps(JSON_COMPACT) of what was made since then, or NULL if any of it is missing. Takes
+ * NULL. The caller frees it. */
 char *dwb_json_memory_dump(const json_t *document);

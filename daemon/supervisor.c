@@ -407,7 +407,7 @@ static int on_known(uint32_t layer, uint32_t replicate, const char *line, void *
 
     if (layer >= run->spec->n_layers || dwb_schedule_have(run->schedule, layer, replicate) < 0)
         return 0;
-    end.document = json_loads(line, 0, NULL);
+    end.document = dwb_json_memory_load(line, strlen(line), 0);
     dwb_records_check(&end, &run->spec->layers[layer], replicate, &record);
     json_decref(end.document);
     if (end.outcome != DWB_WORKER_OK) {

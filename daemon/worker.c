@@ -135,11 +135,9 @@ static void keep_record(struct dwb_worker *worker, json_t *document)
 
 static void take_line(struct dwb_worker *worker)
 {
-    json_error_t error;
-
     dwb_json_memory_begin();
     json_t *document =
-        json_loadb(worker->line, worker->line_length, JSON_REJECT_DUPLICATES, &error);
+        dwb_json_memory_load(worker->line, worker->line_length, JSON_REJECT_DUPLICATES);
     const char *type = json_string_value(json_object_get(document, "type"));
 
     if (!document && dwb_json_memory_was_short())

@@ -148,7 +148,7 @@ void *mmap(void *at, size_t size, int protection, int flags, int fd, off_t offse
 
 /* ---- files ---- */
 
-#define CALL(name_, error_, real_) return fails(name_, error_) ? -1 : (int)(real_)
+#define CALL(name_, error_, real_)      return fails(name_, error_) ? -1 : (int)(real_)
 #define CALL_SIZE(name_, error_, real_) return fails(name_, error_) ? -1 : (ssize_t)(real_)
 
 static int open_by(const char *path, int flags, va_list arguments)
