@@ -254,8 +254,9 @@ void dwb_store_close(struct dwb_store *store)
             dwb_store_dispatch(store);
         }
     }
-    /* A failed store leaves the log as it is: recovery is at start-up, not on the way out. */
-    if (store->writer && dwb_store_failed(store) != 0)
+    /* A failed store leaves the log as it is, and so does one that could not be opened, be that for
+     * a sync that failed: recovery is at start-up, not on the way out. */
+    if (store->writer && (!store->has_thread || dwb_store_failed(store) != 0))
         sqlite3_db_config(store->writer, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     dwb_store_sql_finalize(store);
     sqlite3_close(store->reader);

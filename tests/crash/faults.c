@@ -34,7 +34,7 @@
 struct io_uring;
 struct io_uring_params;
 
-struct control { /* scripts/trial-faults knows this layout */
+struct control { /* scripts/trial-faults and test_disk.py know this layout */
     _Atomic uint64_t is_armed;
     _Atomic uint64_t fail_at; /* 0 = none */
     _Atomic uint64_t for_good;
@@ -42,6 +42,7 @@ struct control { /* scripts/trial-faults knows this layout */
     _Atomic uint64_t n_failed;
     _Atomic uint64_t full_disk; /* what cannot be written has no space (else: an I/O error) */
     char name[32];              /* of the call that failed first */
+    char only[32];              /* "" = calls of every name are counted */
 };
 
 static struct control *control;
@@ -63,7 +64,7 @@ __attribute__((constructor)) static void map_control(void)
 /* Whether this call has to fail; errno is set then. */
 static bool fails(const char *name, int error)
 {
-    if (!control || !control->is_armed)
+    if (!control || !control->is_armed || (control->only[0] && strcmp(control->only, name) != 0))
         return false;
     uint64_t n = ++control->n_calls, at = control->fail_at;
     if (at == 0 || n < at || (n > at && !control->for_good))

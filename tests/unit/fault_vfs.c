@@ -406,6 +406,14 @@ void fault_vfs_power_off(void)
     pthread_mutex_unlock(&mutex);
 }
 
+bool fault_vfs_is_off(void)
+{
+    pthread_mutex_lock(&mutex);
+    bool is_off = is_dead;
+    pthread_mutex_unlock(&mutex);
+    return is_off;
+}
+
 /* ---- the cut ---- */
 
 static void shuffle(struct change *log, size_t n)

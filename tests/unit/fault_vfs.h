@@ -22,6 +22,7 @@ void fault_vfs_cut_at(uint64_t n_calls);
 /* The n-th sync from now fails; 0 = none. */
 void fault_vfs_fail_sync_at(uint64_t n_syncs);
 void fault_vfs_power_off(void); /* now */
+bool fault_vfs_is_off(void);
 
 /* What the machine finds when it is on again: rewrites the files. */
 void fault_vfs_cut(void);

@@ -315,19 +315,25 @@ static struct dwb_store *try_open(void)
 }
 
 /* One life, to a cut: it may come in the start, in the load, in a pause, or in the end. Sometimes a
- * sync fails first, and the power goes in the life after that. */
+ * sync fails first, and the power goes after that, in the same life or in the next. */
 static void live(void)
 {
     bool fails = fault_vfs_random(4) == 0;
     struct dwb_store *store;
 
     if (fails) {
-        fault_vfs_fail_sync_at(1 + fault_vfs_random(12));
+        fault_vfs_fail_sync_at(1 + fault_vfs_random(fault_vfs_random(2) ? 3 : 12));
+        fault_vfs_cut_at(fault_vfs_random(2) ? 0
+                                             : 1 + fault_vfs_random(fault_vfs_random(2) ? 12 : 60));
         store = try_open();
         if (store)
             load(store, 1 + fault_vfs_random(40));
         dwb_store_close(store);
         fault_vfs_fail_sync_at(0);
+        if (fault_vfs_is_off()) {
+            fault_vfs_cut();
+            return;
+        }
     }
     fault_vfs_cut_at(fault_vfs_random(8) == 0 ? 0 : 1 + fault_vfs_random(fails ? 60 : 150));
     store = try_open();
