@@ -78,6 +78,8 @@ uint64_t fault_vfs_random(uint64_t below)
 
 static void put_bytes(struct bytes *bytes, size_t offset, const uint8_t *data, size_t size)
 {
+    if (size == 0)
+        return;
     if (offset + size > bytes->size) {
         bytes->data = realloc(bytes->data, offset + size);
         assert(bytes->data);
