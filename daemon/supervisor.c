@@ -9,11 +9,11 @@
 #include "analysis/gate.h"
 #include "analysis/result.h"
 #include "common/cleanup.h"
-#include "common/json.h"
 #include "common/log.h"
 #include "daemon/analyst.h"
 #include "daemon/clock.h"
 #include "daemon/estimate.h"
+#include "daemon/json_memory.h"
 #include "daemon/records.h"
 
 #include <errno.h>
@@ -158,11 +158,17 @@ static void analyse(struct dwb_supervisor *supervisor)
         fail(supervisor, "no memory for the analysis");
         return;
     }
+    dwb_json_memory_begin();
     json_t *job = json_copy(run->job);
     json_object_set_new(job, "finished_at", dwb_clock_to_json(dwb_clock_real_ns()));
     json_t *clock = json_pack("{s:I, s:I, s:i}", "wall_ns", run->measured_ns, "kernel_ns",
                               run->kernel_ns, "replicates", run->n_measured);
     json_object_set_new(job, "measuring", clock);
+    if (dwb_json_memory_was_short()) {
+        json_decref(job);
+        fail(supervisor, "no memory for the analysis");
+        return;
+    }
     int r = dwb_analyst_start(supervisor->options.loop, run->spec, job, records, layer_of, n,
                               on_analysed, supervisor, &supervisor->analyst);
     if (r < 0)
@@ -336,6 +342,7 @@ static char *make_request(const struct dwb_supervisor *supervisor, bool simulate
 
     dwb_backends_to_text(options->backends, backends);
     dwb_plugins_to_text(&options->plugins, plugins);
+    dwb_json_memory_begin();
     json_t *request = json_pack(
         "{s:o, s:s, s:s, s:s, s:I, s:I, s:I, s:I}", "layer",
         dwb_layer_to_json(&run->spec->layers[run->layer]), "isa", dwb_isa_name(options->isa),
@@ -352,7 +359,7 @@ static char *make_request(const struct dwb_supervisor *supervisor, bool simulate
         json_object_set_new(request, "simulate", json_true());
     if (request && simulates && options->geometry[0])
         json_object_set_new(request, "geometry", json_string(options->geometry));
-    dwb_cleanup_free char *text = dwb_json_dumps(request);
+    dwb_cleanup_free char *text = dwb_json_memory_dump(request);
     char *line = NULL;
 
     json_decref(request);
@@ -441,7 +448,7 @@ static int on_known(uint32_t layer, uint32_t replicate, const char *line, void *
 
     if (layer >= run->spec->n_layers || dwb_schedule_have(run->schedule, layer, replicate) < 0)
         return 0;
-    end.document = json_loads(line, 0, NULL);
+    end.document = dwb_json_memory_load(line, strlen(line), 0);
     dwb_records_check(&end, &run->spec->layers[layer], replicate, &record);
     json_decref(end.document);
     if (end.outcome != DWB_WORKER_OK) {
@@ -468,10 +475,11 @@ static int load(struct dwb_supervisor *supervisor, const struct dwb_job_row *job
         r = dwb_records_new(run->spec->n_layers, &run->records);
     if (r < 0)
         return r;
+    dwb_json_memory_begin();
     run->job = json_pack("{s:s, s:s, s:I, s:o, s:o}", "id", job->id, "name", job->name, "uid",
                          (json_int_t)job->uid, "created_at", dwb_clock_to_json(job->created_ns),
                          "started_at", dwb_clock_to_json(dwb_clock_real_ns()));
-    if (!run->job)
+    if (!run->job || dwb_json_memory_was_short())
         return -ENOMEM;
     return dwb_store_list_replicates(supervisor->options.store, run->id, on_known, run);
 }
