@@ -15,6 +15,7 @@
 #include "daemon/estimate.h"
 #include "daemon/json_memory.h"
 #include "daemon/records.h"
+#include "daemon/worker_request.h"
 
 #include <errno.h>
 #include <math.h>
@@ -321,53 +322,6 @@ static bool wants_simulation(const struct run *run)
     return run->spec->options.simulate;
 }
 
-/* A worker that is itself a side is asked for what any is. */
-static void add_sides(const struct dwb_options *options, json_t *request)
-{
-    char a[DWB_SIDE_TEXT_MAX], b[DWB_SIDE_TEXT_MAX], operations[DWB_OPERATIONS_TEXT_MAX];
-
-    dwb_side_to_text(&options->a, a);
-    dwb_side_to_text(&options->b, b);
-    dwb_operations_to_text(options->operations, operations);
-    json_object_set_new(request, "a", json_string(a));
-    json_object_set_new(request, "b", json_string(b));
-    json_object_set_new(request, "operations", json_string(operations));
-}
-
-static char *make_request(const struct dwb_supervisor *supervisor, bool simulates)
-{
-    const struct run *run = supervisor->run;
-    const struct dwb_options *options = &run->spec->options;
-    char backends[DWB_BACKENDS_TEXT_MAX], plugins[DWB_PLUGINS_TEXT_MAX];
-
-    dwb_backends_to_text(options->backends, backends);
-    dwb_plugins_to_text(&options->plugins, plugins);
-    dwb_json_memory_begin();
-    json_t *request = json_pack(
-        "{s:o, s:s, s:s, s:s, s:I, s:I, s:I, s:I}", "layer",
-        dwb_layer_to_json(&run->spec->layers[run->layer]), "isa", dwb_isa_name(options->isa),
-        "cache", dwb_cache_mode_name(options->cache), "backends", backends, "slice_ns",
-        (json_int_t)dwb_estimate_slice_ns(options), "seed", (json_int_t)options->seed, "replicate",
-        (json_int_t)run->replicate, "cpu", (json_int_t)supervisor->options.measure_cpu);
-    if (request && dwb_spec_compares(run->spec) && !dwb_spec_compares_workers(run->spec))
-        add_sides(options, request);
-    if (request && plugins[0]) {
-        json_object_set_new(request, "plugin", json_string(plugins));
-        json_object_set_new(request, "plugin_dir", json_string(supervisor->options.plugin_dir));
-    }
-    if (request && simulates)
-        json_object_set_new(request, "simulate", json_true());
-    if (request && simulates && options->geometry[0])
-        json_object_set_new(request, "geometry", json_string(options->geometry));
-    dwb_cleanup_free char *text = dwb_json_memory_dump(request);
-    char *line = NULL;
-
-    json_decref(request);
-    if (!text || asprintf(&line, "%s\n", text) < 0)
-        return NULL;
-    return line;
-}
-
 static const char *program_of(const struct dwb_supervisor *supervisor)
 {
     const struct dwb_supervisor_options *options = &supervisor->options;
@@ -385,7 +339,9 @@ static int start_worker(struct dwb_supervisor *supervisor)
     const struct dwb_supervisor_options *options = &supervisor->options;
     const struct run *run = supervisor->run;
     bool simulates = wants_simulation(run);
-    dwb_cleanup_free char *request = make_request(supervisor, simulates);
+    dwb_cleanup_free char *request =
+        dwb_worker_request(run->spec, run->layer, run->replicate, simulates, options->measure_cpu,
+                           options->plugin_dir);
     struct dwb_worker_options worker = {
         .program = program_of(supervisor),
         .record_type = "replicate",
