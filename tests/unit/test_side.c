@@ -210,10 +210,9 @@ END_TEST
 
 START_TEST(test_operations)
 {
-    static const char *const wrong[] = {"",         ",",          "standard,",
-                                        ",standard", "standard,standard", "canary",
-                                        "fused",    "stand",      "standard depthwise",
-                                        "Standard", "standardx"};
+    static const char *const wrong[] = {
+        "",      ",",     "standard,",          ",standard", "standard,standard", "canary",
+        "fused", "stand", "standard depthwise", "Standard",  "standardx"};
     char text[DWB_OPERATIONS_TEXT_MAX];
     uint32_t mask;
 
