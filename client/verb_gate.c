@@ -21,6 +21,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct gate {
@@ -36,6 +37,12 @@ struct gate {
 
 static bool is_program(const char *path)
 {
+    struct stat status;
+
+    if (stat(path, &status) == 0 && S_ISDIR(status.st_mode)) {
+        errno = EISDIR;
+        return false;
+    }
     return access(path, X_OK) == 0;
 }
 
@@ -46,6 +53,8 @@ static int translate_side(struct gate *gate, size_t i, char *buffer, size_t size
     const char *flag = i ? "--b" : "--a";
     dwb_cleanup_free char *path = NULL;
 
+    if (!text && (i ? gate->spec->options.has_b : gate->spec->options.has_a))
+        return DWB_EXIT_OK; /* the document has it */
     if (!text) {
         dwb_say("%s is missing: a comparison has two sides, such as --a native --b onednn", flag);
         return DWB_EXIT_USAGE;
@@ -84,7 +93,7 @@ static int set_sides(struct gate *gate)
     if (!diags)
         return DWB_EXIT_USAGE;
     for (size_t i = 0; i < DWB_CLI_N_SIDE_KEYS; i++) {
-        const char *value = i < 2 ? sides[i] : gate->cli->side_keys[i];
+        const char *given = gate->cli->side_keys[i], *value = given && i < 2 ? sides[i] : given;
 
         if (value && dwb_spec_set(gate->spec, dwb_cli_side_keys[i], value, diags) < 0)
             r = -EINVAL;
@@ -153,7 +162,7 @@ static void narrow_to_alarms(struct dwb_spec *spec, const json_t *document)
         spec->layers[n++] = spec->layers[i];
     }
     spec->n_layers = n;
-    spec->options.seed++;
+    spec->options.seed = spec->options.seed < INT64_MAX ? spec->options.seed + 1 : 0;
 }
 
 static int measure_twice(struct gate *gate, json_t **ret_document)

@@ -72,7 +72,9 @@ static const char *key_of(const char *option)
     static const struct {
         const char *option, *key;
     } renamed[] = {
-        {"state-dir", "state_dir"}, {"measure-cpu", "measure_cpu"}, {"log-level", "log_level"}};
+        {"state-dir", "state_dir"},     {"worker-a", "worker_a"},   {"worker-b", "worker_b"},
+        {"measure-cpu", "measure_cpu"}, {"log-level", "log_level"},
+    };
 
     for (size_t i = 0; i < sizeof(renamed) / sizeof(renamed[0]); i++)
         if (strcmp(renamed[i].option, option) == 0)

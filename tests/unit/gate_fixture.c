@@ -115,7 +115,10 @@ static void add_sample(struct clock *clock, struct dwb_record *record, uint32_t 
     char side = record->subjects[subject].side;
     bool is_b = side == 'b' || (!side && dwb_gate_side_of(record->replicate) == 'b');
     bool flagged = synthetic_uniform(clock->state) < machine->flagged_share;
-    double ns = machine->call_ns * N_CALLS * (machine->programs && !is_b ? 1 : is_b ? clock->change : 1);
+    double ns = machine->call_ns * N_CALLS *
+                (machine->programs && !is_b ? 1
+                 : is_b                     ? clock->change
+                                            : 1);
 
     ns *= noise_of(machine, clock->state) * (1 + machine->drift * clock->n_samples++);
     ns *= flagged ? 1.5 : 1;

@@ -23,9 +23,9 @@ struct gate_machine {
     double change; /* of b: its true time over that of a, less 1 */
     uint32_t n_blocks;
     enum gate_noise noise;
-    double sample_noise;  /* mean, or sigma of the logarithm */
-    double process_noise; /* sigma of the logarithm of a process's change */
-    double drift;         /* relative, from one sample to the next */
+    double sample_noise;     /* mean, or sigma of the logarithm */
+    double process_noise;    /* sigma of the logarithm of a process's change */
+    double drift;            /* relative, from one sample to the next */
     double slow_share, slow; /* of processes, whose b takes that much longer than it should */
     double flagged_share;    /* of samples: flagged, and half as long again */
 };

@@ -62,8 +62,8 @@ static json_t *build(const char *name)
     json_t *about = json_pack("{s:s, s:s}", "id", "j1", "name", name);
     json_t *document = NULL;
 
-    ck_assert_int_eq(
-        dwb_result_build(job.spec, about, job.records, job.layer_of, job.n, &document), 0);
+    ck_assert_int_eq(dwb_result_build(job.spec, about, job.records, job.layer_of, job.n, &document),
+                     0);
     json_decref(about);
     dump(document, name);
     return document;
@@ -246,7 +246,8 @@ END_TEST
 
 /* ---- what is robust ---- */
 
-/* The machine gets slower all the time, by 1 % from sample to sample: a b b a sees nothing of it. */
+/* The machine gets slower all the time, by 1 % from sample to sample: a b b a sees nothing of it.
+ */
 START_TEST(test_drift_cancels)
 {
     job.machine.drift = 0.01;
@@ -267,8 +268,7 @@ START_TEST(test_one_noisy_process_in_four)
     job.spec = gate_spec("native", "native", "depthwise", 1);
     job.n = N_MAX;
     for (uint32_t i = 0; i < N_MAX; i++)
-        job.records[i] =
-            gate_record(i % 4 == 1 ? &slow : &job.machine, job.spec, i, &state);
+        job.records[i] = gate_record(i % 4 == 1 ? &slow : &job.machine, job.spec, i, &state);
     job.document = build("noisy");
     expect("same", NULL);
     ck_assert_double_eq_tol(change("median"), 0, 1e-9);
@@ -356,8 +356,8 @@ START_TEST(test_operations)
 {
     job.spec = gate_spec("native", "xnnpack", "standard,pointwise,separable,separable_fused", 1);
     /* XNNPACK has no fused form: the workers time three of the four. */
-    job.machine.operations =
-        1u << DWB_OPERATION_STANDARD | 1u << DWB_OPERATION_POINTWISE | 1u << DWB_OPERATION_SEPARABLE;
+    job.machine.operations = 1u << DWB_OPERATION_STANDARD | 1u << DWB_OPERATION_POINTWISE |
+                             1u << DWB_OPERATION_SEPARABLE;
     measure(N, "operations");
     ck_assert_uint_eq(json_array_size(json_object_get(job.document, "comparisons")), 3);
     ck_assert_str_eq(text(comparison(0), "operation"), "standard");
@@ -379,8 +379,7 @@ START_TEST(test_confidence)
     for (size_t i = 0; i < sizeof jobs / sizeof *jobs; i++) {
         job.spec = gate_spec("native", "native", jobs[i].operations, jobs[i].n_layers);
         job.document = build("confidence");
-        ck_assert_uint_eq(json_array_size(json_object_get(job.document, "comparisons")),
-                          jobs[i].n);
+        ck_assert_uint_eq(json_array_size(json_object_get(job.document, "comparisons")), jobs[i].n);
         ck_assert_double_eq_tol(number(comparison(0), "confidence"),
                                 1 - DWB_FIGURES_ALPHA / (double)jobs[i].n, 1e-12);
         json_decref(job.document);

@@ -26,11 +26,10 @@ static json_t *document_of(const char *verdicts)
 
         snprintf(layer, sizeof layer, "l%zu", n++);
         json_array_append_new(
-            comparisons,
-            json_pack("{s:s, s:s, s:{s:f, s:f, s:f}, s:s, s:s, s:n}", "layer", layer, "operation",
-                      "depthwise", "change", "median", 0.01 * (double)n, "ci_low",
-                      0.008 * (double)n, "ci_high", 0.012 * (double)n, "verdict", verdict,
-                      "reason", "", "confirmed"));
+            comparisons, json_pack("{s:s, s:s, s:{s:f, s:f, s:f}, s:s, s:s, s:n}", "layer", layer,
+                                   "operation", "depthwise", "change", "median", 0.01 * (double)n,
+                                   "ci_low", 0.008 * (double)n, "ci_high", 0.012 * (double)n,
+                                   "verdict", verdict, "reason", "", "confirmed"));
     }
     json_object_set_new(document, "comparisons", comparisons);
     ck_assert_int_eq(dwb_gate_summarize(document), 0);

@@ -140,8 +140,7 @@ START_TEST(test_coverage)
         print_share("at +2 % missed", two.missed);
         print_share("false alarms", none.verdicts[DWB_CHANGE_SLOWER]);
         print_share("found +2 %", two.verdicts[DWB_CHANGE_SLOWER]);
-        printf("  same %d, +-%.2f %%\n", none.verdicts[DWB_CHANGE_SAME],
-               none.width / n_sets * 100);
+        printf("  same %d, +-%.2f %%\n", none.verdicts[DWB_CHANGE_SAME], none.width / n_sets * 100);
         check_missed(scene->name, none.missed, DWB_FIGURES_ALPHA);
         check_missed(scene->name, two.missed, DWB_FIGURES_ALPHA);
         check_missed(scene->name, none.verdicts[DWB_CHANGE_SLOWER], DWB_FIGURES_ALPHA / 2);
@@ -150,8 +149,7 @@ START_TEST(test_coverage)
         if (n == 20)
             ck_assert_msg(gate_binomial_below(two.verdicts[DWB_CHANGE_SLOWER], n_sets,
                                               scene->found_least) > SURPRISE,
-                          "%s: +2 %% found %d times", scene->name,
-                          two.verdicts[DWB_CHANGE_SLOWER]);
+                          "%s: +2 %% found %d times", scene->name, two.verdicts[DWB_CHANGE_SLOWER]);
     }
 }
 END_TEST
@@ -159,8 +157,8 @@ END_TEST
 /* b is 5 % slower in one process of four: no false alarm comes of that. */
 START_TEST(test_slow_processes)
 {
-    const struct scene scene = {"slow, 1 in 4", GATE_EXPONENTIAL, 0.01, 0.002, 0, 0.25, 0, false,
-                                0};
+    const struct scene scene = {
+        "slow, 1 in 4", GATE_EXPONENTIAL, 0.01, 0.002, 0, 0.25, 0, false, 0};
     struct gate_machine machine = machine_of(&scene, 0);
     struct dwb_spec *spec = gate_spec("native", "native", "depthwise", 1);
     struct dwb_record *records[N_MAX];
@@ -180,7 +178,8 @@ START_TEST(test_slow_processes)
 }
 END_TEST
 
-/* The daemon's rule: at least 10 processes, then one more at a time up to 20 until it is precise. */
+/* The daemon's rule: at least 10 processes, then one more at a time up to 20 until it is precise.
+ */
 START_TEST(test_stopping)
 {
     struct scene scene = scenes[3];
