@@ -21,17 +21,17 @@
 struct side_figures {
     const struct dwb_subject *subject; /* as the first record has it */
     double *values;                    /* ns a call, kept samples of all processes */
-    size_t n_values;
+    size_t n_values, n_dropped;
     double floor_ns, median_ns;
 };
 
 struct comparison {
     const struct dwb_spec *spec;
     const struct dwb_layer *layer;
+    enum dwb_operation operation_a, operation_b; /* as asked for: a record need not have them */
     struct side_figures a, b;
     double *ratios; /* b over a, one a process (or pair of processes); sorted */
     size_t n_ratios;
-    size_t n_pairs, n_dropped;
     double alpha;
     double median, ci_low, ci_high; /* of the ratio */
     enum dwb_change change;
@@ -164,7 +164,8 @@ static int add_process(struct comparison *comparison, const struct dwb_record *r
             if (halves[k].a <= 0 || halves[k].b <= 0)
                 continue;
             if (halves[k].flagged) {
-                comparison->n_dropped++;
+                comparison->a.n_dropped++;
+                comparison->b.n_dropped++;
                 continue;
             }
             sum += log(halves[k].b / halves[k].a);
@@ -172,7 +173,6 @@ static int add_process(struct comparison *comparison, const struct dwb_record *r
             keep(&comparison->b, halves[k].b);
             n++;
         }
-        comparison->n_pairs += n;
         if (n)
             blocks[n_blocks++] = sum / (double)n;
     }
@@ -207,8 +207,9 @@ static int compare_inside(struct comparison *comparison, struct dwb_record *cons
 static int floor_of(struct comparison *comparison, struct dwb_record *record,
                     enum dwb_operation operation, double *ret_floor_ns)
 {
-    bool a = dwb_gate_side_of(record->replicate) == 'a', undisturbed = false;
-    struct side_figures *side = a ? &comparison->a : &comparison->b;
+    struct side_figures *side =
+        dwb_gate_side_of(record->replicate) == 'a' ? &comparison->a : &comparison->b;
+    bool undisturbed = false;
     const struct dwb_subject *subject = dwb_series_subject(record, dwb_backend_name(0), operation);
     struct dwb_series series;
     int r;
@@ -224,8 +225,7 @@ static int floor_of(struct comparison *comparison, struct dwb_record *record,
     *ret_floor_ns = series.floors[0];
     memcpy(side->values + side->n_values, series.values, series.n_values * sizeof *series.values);
     side->n_values += series.n_values;
-    comparison->n_pairs += a ? series.n_values : 0;
-    comparison->n_dropped += a ? series.n_dropped : 0;
+    side->n_dropped += series.n_dropped;
     dwb_series_deinit(&series);
     return 0;
 }
@@ -263,11 +263,17 @@ static void summarize_side(struct side_figures *side)
     side->median_ns = dwb_stats_median(side->values, side->n_values);
 }
 
+static double dropped_of(const struct side_figures *side)
+{
+    size_t n = side->n_values + side->n_dropped;
+
+    return n ? (double)side->n_dropped / (double)n : 0;
+}
+
+/* Of the side that lost more: two programs need not be disturbed alike. */
 static double dropped_share(const struct comparison *comparison)
 {
-    size_t n = comparison->n_pairs + comparison->n_dropped;
-
-    return n ? (double)comparison->n_dropped / (double)n : 0;
+    return fmax(dropped_of(&comparison->a), dropped_of(&comparison->b));
 }
 
 static void judge(struct comparison *c)
@@ -334,6 +340,8 @@ static int compare(const struct dwb_spec *spec, const struct dwb_layer *layer,
     r = comparison_init(spec, layer, records, n_records, &comparison);
     if (r < 0)
         return r;
+    comparison.operation_a = a;
+    comparison.operation_b = b;
     r = dwb_spec_compares_workers(spec) ? compare_programs(&comparison, records, n_records, a, b)
                                         : compare_inside(&comparison, records, n_records, pair);
     if (r < 0) {
@@ -362,17 +370,14 @@ static json_t *side_to_json(const struct side_figures *side, const struct dwb_si
 /* "depthwise", or "standard to separable" where the two sides have forms of their own. */
 static void operation_text(const struct comparison *comparison, char *buffer, size_t size)
 {
-    const char *a =
-        comparison->a.subject ? dwb_operation_name(comparison->a.subject->operation) : NULL;
-    const char *b =
-        comparison->b.subject ? dwb_operation_name(comparison->b.subject->operation) : NULL;
+    const struct dwb_subject *subject_a = comparison->a.subject, *subject_b = comparison->b.subject;
+    enum dwb_operation a = subject_a ? subject_a->operation : comparison->operation_a;
+    enum dwb_operation b = subject_b ? subject_b->operation : comparison->operation_b;
 
-    if (!a || !b)
-        snprintf(buffer, size, "none");
-    else if (strcmp(a, b) == 0)
-        snprintf(buffer, size, "%s", a);
+    if (a == b)
+        snprintf(buffer, size, "%s", dwb_operation_name(a));
     else
-        snprintf(buffer, size, "%s to %s", a, b);
+        snprintf(buffer, size, "%s to %s", dwb_operation_name(a), dwb_operation_name(b));
 }
 
 static json_t *comparison_to_json(const struct comparison *c)
@@ -389,10 +394,16 @@ static json_t *comparison_to_json(const struct comparison *c)
         "ci_low", dwb_json_number(c->ci_low - 1), "ci_high", dwb_json_number(c->ci_high - 1),
         "delta", options->delta, "confidence", 1 - c->alpha, "verdict", dwb_change_name(c->change),
         "reason", c->reason, "processes", dwb_json_count(c->n_ratios), "pairs",
-        dwb_json_count(shared ? c->n_pairs : c->n_ratios), "dropped_share",
+        dwb_json_count(shared ? c->a.n_values : c->n_ratios), "dropped_share",
         dwb_json_number(dropped_share(c)), "method",
         shared ? "paired log-ratios within a process" : "floors of neighbouring processes",
         "confirmed");
+}
+
+/* Not every side has every operation that was asked for: those are left out. */
+static bool is_there(const struct comparison *comparison, size_t n_records)
+{
+    return n_records == 0 || (comparison->a.subject && comparison->b.subject);
 }
 
 int dwb_gate_add_layer(const struct dwb_spec *spec, const struct dwb_layer *layer,
@@ -403,10 +414,9 @@ int dwb_gate_add_layer(const struct dwb_spec *spec, const struct dwb_layer *laye
 
     for (size_t pair = 0; (r = compare(spec, layer, records, n_records, pair, &comparison)) == 0;
          pair++) {
-        /* Not every side has every operation that was asked for: those are left out. */
-        bool nothing = n_records > 0 && !comparison.a.subject && !comparison.b.subject;
-        int added =
-            nothing ? 0 : json_array_append_new(comparisons, comparison_to_json(&comparison));
+        int added = is_there(&comparison, n_records)
+                        ? json_array_append_new(comparisons, comparison_to_json(&comparison))
+                        : 0;
 
         comparison_deinit(&comparison);
         if (added < 0)
@@ -428,7 +438,7 @@ int dwb_gate_half_width(const struct dwb_spec *spec, struct dwb_record *const *r
          pair++) {
         double half_width = (comparison.ci_high - comparison.ci_low) / 2;
 
-        if (comparison.a.subject || comparison.b.subject) {
+        if (is_there(&comparison, n_records)) {
             widest = isnan(half_width) ? INFINITY : fmax(widest, half_width);
             n++;
         }

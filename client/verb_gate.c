@@ -22,6 +22,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct gate {
@@ -36,6 +37,17 @@ struct gate {
 };
 
 /* ---- the command line ---- */
+
+static bool is_program(const char *path)
+{
+    struct stat status;
+
+    if (stat(path, &status) == 0 && S_ISDIR(status.st_mode)) {
+        errno = EISDIR;
+        return false;
+    }
+    return access(path, X_OK) == 0;
+}
 
 /* The PATH of "worker:PATH" or "plugin:PATH" among the words of a side, or NULL; to be freed. */
 static char *path_of(const char *text, const char *kind, size_t *ret_at)
@@ -58,7 +70,7 @@ static int take_path(struct gate *gate, size_t i, const char *flag, const char *
     if (plugin)
         return dwb_plugin_files_add(&gate->plugins, plugin, ret_name);
     gate->programs[i] = realpath(program, NULL);
-    if (!gate->programs[i] || access(gate->programs[i], X_OK) < 0) {
+    if (!gate->programs[i] || !is_program(gate->programs[i])) {
         dwb_say("%s: no program %s: %s", flag, program, strerror(errno));
         return DWB_EXIT_USAGE;
     }
@@ -74,6 +86,8 @@ static int translate_side(struct gate *gate, size_t i, char *buffer, size_t size
     size_t at = 0;
     int r;
 
+    if (!text && (i ? gate->spec->options.has_b : gate->spec->options.has_a))
+        return DWB_EXIT_OK; /* the document has it */
     if (!text) {
         dwb_say("%s is missing: a comparison has two sides, such as --a native --b onednn", flag);
         return DWB_EXIT_USAGE;
@@ -109,7 +123,7 @@ static int set_sides(struct gate *gate)
     if (!diags)
         return DWB_EXIT_USAGE;
     for (size_t i = 0; i < DWB_CLI_N_SIDE_KEYS; i++) {
-        const char *value = i < 2 ? sides[i] : gate->cli->side_keys[i];
+        const char *given = gate->cli->side_keys[i], *value = given && i < 2 ? sides[i] : given;
 
         if (value && dwb_spec_set(gate->spec, dwb_cli_side_keys[i], value, diags) < 0)
             r = -EINVAL;
@@ -178,7 +192,7 @@ static void narrow_to_alarms(struct dwb_spec *spec, const json_t *document)
         spec->layers[n++] = spec->layers[i];
     }
     spec->n_layers = n;
-    spec->options.seed++;
+    spec->options.seed = spec->options.seed < INT64_MAX ? spec->options.seed + 1 : 0;
 }
 
 static int measure_twice(struct gate *gate, json_t **ret_document)

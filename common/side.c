@@ -152,6 +152,29 @@ void dwb_side_to_text(const struct dwb_side *side, char buffer[DWB_SIDE_TEXT_MAX
         snprintf(buffer + n, DWB_SIDE_TEXT_MAX - (size_t)n, ",+1/%u", side->extra_every);
 }
 
+static bool is_altered(const struct dwb_side *side)
+{
+    return side->isa != DWB_ISA_AUTO || side->extra_every;
+}
+
+const char *dwb_sides_refuse(const struct dwb_side *a, const struct dwb_side *b, char *ret_side)
+{
+    if (a->has_form != b->has_form) {
+        *ret_side = a->has_form ? 'b' : 'a';
+        return "needs a form (standard, separable, fused, ...), as the other side has one";
+    }
+    if ((a->kind == DWB_SIDE_WORKER) != (b->kind == DWB_SIDE_WORKER)) {
+        *ret_side = a->kind == DWB_SIDE_WORKER ? 'b' : 'a';
+        return "must be a worker, as the other side is one";
+    }
+    if (a->kind == DWB_SIDE_WORKER && (is_altered(a) || is_altered(b))) {
+        *ret_side = is_altered(a) ? 'a' : 'b';
+        return "is a worker, which is taken as it is: give the ISA to both by isa, and plant "
+               "nothing";
+    }
+    return NULL;
+}
+
 int dwb_operations_from_text(const char *text, uint32_t *ret_mask)
 {
     uint32_t mask = 0;

@@ -51,6 +51,12 @@ int dwb_side_parse(const char *text, char message[DWB_SIDE_MESSAGE_MAX], struct 
 /* The shortest text that parses to this side. */
 void dwb_side_to_text(const struct dwb_side *side, char buffer[DWB_SIDE_TEXT_MAX]);
 
+/*
+ * Whether the two can be held against each other: NULL, or a sentence that says why not, about the
+ * side *ret_side, 'a' or 'b'.
+ */
+const char *dwb_sides_refuse(const struct dwb_side *a, const struct dwb_side *b, char *ret_side);
+
 /* "standard,depthwise" -> mask of 1 << operation; -EINVAL: an unknown name, one twice, none. */
 int dwb_operations_from_text(const char *text, uint32_t *ret_mask);
 #define DWB_OPERATIONS_TEXT_MAX 64

@@ -355,24 +355,20 @@ static int refuse_sides(struct dwb_diags *diags, const char *field, const char *
 static int check_sides(const struct dwb_options *options, struct dwb_diags *diags)
 {
     const struct dwb_side *a = &options->a, *b = &options->b;
+    const char *refused;
+    char side;
 
     if (options->has_a != options->has_b)
         return refuse_sides(diags, options->has_a ? "b" : "a",
                             "is missing: a comparison has two sides, a and b");
     if (!options->has_a)
         return 0;
-    if (a->has_form != b->has_form)
-        return refuse_sides(diags, a->has_form ? "b" : "a",
-                            "needs a form (standard, separable, fused, ...), as the other side "
-                            "has one");
-    if ((a->kind == DWB_SIDE_WORKER) != (b->kind == DWB_SIDE_WORKER))
-        return refuse_sides(diags, a->kind == DWB_SIDE_WORKER ? "b" : "a",
-                            "must be a worker, as the other side is one");
-    if (a->kind == DWB_SIDE_WORKER &&
-        (a->isa != DWB_ISA_AUTO || b->isa != DWB_ISA_AUTO || a->extra_every || b->extra_every))
-        return refuse_sides(diags, "a",
-                            "a worker is taken as it is: give the ISA to both by isa, "
-                            "and plant nothing");
+    refused = dwb_sides_refuse(a, b, &side);
+    if (refused)
+        return refuse_sides(diags, side == 'a' ? "a" : "b", refused);
+    /* n_calls is 1 there, which is no multiple of K. */
+    if (options->cache == DWB_CACHE_COLD && (a->extra_every || b->extra_every))
+        return refuse_sides(diags, "cache", "must be warm where a slowdown is planted");
     if (options->backends != DWB_BACKEND_NATIVE)
         return refuse_sides(diags, "backends",
                             "is for measuring a ratio; a comparison names its backends in a and b");
@@ -419,7 +415,8 @@ int dwb_spec_check(struct dwb_spec *spec, struct dwb_diags *diags)
         options->replicates =
             options->has_a ? DWB_SPEC_GATE_REPLICATES : DWB_SPEC_REPLICATES_DEFAULT;
     if (!options->precision_given)
-        options->precision = options->has_a ? options->delta / 2 : DWB_SPEC_PRECISION_DEFAULT;
+        options->precision =
+            options->has_a ? fmax(options->delta / 2, PRECISION_MIN) : DWB_SPEC_PRECISION_DEFAULT;
     int r = check_sides(options, diags);
     return r < 0 ? r : name_plugins(options, diags);
 }

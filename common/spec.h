@@ -100,6 +100,13 @@ static inline bool dwb_spec_compares_workers(const struct dwb_spec *spec)
     return spec->options.has_a && spec->options.a.kind == DWB_SIDE_WORKER;
 }
 
+/* Fresh processes a layer, at least: of two programs each side has as many as a job has otherwise.
+ */
+static inline uint32_t dwb_spec_processes(const struct dwb_spec *spec)
+{
+    return (dwb_spec_compares_workers(spec) ? 2 : 1) * spec->options.replicates;
+}
+
 /* Canonical document: parsing its dump gives an equal spec. New reference; NULL without memory. */
 json_t *dwb_spec_to_json(const struct dwb_spec *spec);
 

@@ -62,7 +62,7 @@ static uint64_t layer_time_ns(const struct dwb_spec *spec, const struct dwb_laye
     uint64_t replicate_ns = add(calls > slice_ns ? calls : slice_ns, REPLICATE_NS);
     uint64_t total_ns;
 
-    if (__builtin_mul_overflow(replicate_ns, 2 * (uint64_t)spec->options.replicates, &total_ns))
+    if (__builtin_mul_overflow(replicate_ns, 2 * (uint64_t)dwb_spec_processes(spec), &total_ns))
         return UINT64_MAX;
     return spec->options.simulate
                ? add(total_ns, simulation_ns(spec, layer, SIMULATED_EXPECTED_MACS_PER_S))

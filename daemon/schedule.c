@@ -46,8 +46,7 @@ int dwb_schedule_new(const struct dwb_spec *spec, struct dwb_schedule **ret_sche
     if (!schedule)
         return -ENOMEM;
     schedule->n_turn = dwb_spec_compares_workers(spec) ? 2 : 1;
-    /* Of two programs each side has as many processes as a layer has otherwise. */
-    schedule->n_min = schedule->n_turn * spec->options.replicates;
+    schedule->n_min = dwb_spec_processes(spec);
     schedule->n_max = 2 * schedule->n_min;
     schedule->seed = spec->options.seed;
     schedule->n_layers = (uint32_t)spec->n_layers;

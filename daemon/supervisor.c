@@ -184,7 +184,7 @@ static double judge_precision(struct run *run, uint32_t layer)
     struct dwb_progress progress;
     size_t n;
 
-    if (dwb_schedule_count(run->schedule, layer) < run->spec->options.replicates)
+    if (dwb_schedule_count(run->schedule, layer) < dwb_spec_processes(run->spec))
         return INFINITY;
     struct dwb_record *const *records = dwb_records_of_layer(run->records, layer, &n);
     if (!records || dwb_result_progress(run->spec, records, n, &progress) < 0)

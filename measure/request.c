@@ -86,7 +86,9 @@ static int set_comparison(struct dwb_request *request, const char *field, const 
         dwb_diags_add(diags, 0, 0, field, value, "%s", message);
         return -EINVAL;
     }
-    request->compares = request->compares || field[1] == '\0';
+    request->has_a = request->has_a || strcmp(field, "a") == 0;
+    request->has_b = request->has_b || strcmp(field, "b") == 0;
+    request->compares = request->has_a || request->has_b;
     return 1;
 }
 
@@ -182,6 +184,34 @@ static int take_member(struct dwb_request *request, const char *key, json_t *val
     return refuse(diags, key, value, members);
 }
 
+static int refuse_side(struct dwb_diags *diags, const char *field, const char *message)
+{
+    dwb_diags_add(diags, 0, 0, field, NULL, "%s", message);
+    return -EINVAL;
+}
+
+static int check_sides(const struct dwb_request *request, struct dwb_diags *diags)
+{
+    const char *refused;
+    char side;
+
+    if (!request->compares)
+        return 0;
+    if (!request->has_a || !request->has_b)
+        return refuse_side(diags, request->has_a ? "b" : "a",
+                           "missing: a comparison has two sides, a and b");
+    refused = dwb_sides_refuse(&request->a, &request->b, &side);
+    if (refused)
+        return refuse_side(diags, side == 'a' ? "a" : "b", refused);
+    if (request->a.kind == DWB_SIDE_WORKER)
+        return refuse_side(diags, "a", "two workers are compared by dwbenchctl gate, not by one");
+    if (request->cache == DWB_CACHE_COLD && (request->a.extra_every || request->b.extra_every))
+        return refuse_side(diags, "cache", "warm is needed where a slowdown is planted");
+    if (request->simulate)
+        return refuse_side(diags, "simulate", "not of a comparison: there is no ratio to explain");
+    return 0;
+}
+
 int dwb_request_check(const struct dwb_request *request, struct dwb_diags *diags)
 {
     const struct dwb_layer *layer = &request->layer;
@@ -210,7 +240,7 @@ int dwb_request_check(const struct dwb_request *request, struct dwb_diags *diags
                       DWB_LAYER_ELEMENTS_MAX);
         return -EINVAL;
     }
-    return 0;
+    return check_sides(request, diags);
 }
 
 int dwb_request_parse(const char *text, size_t length, struct dwb_diags *diags,

@@ -32,7 +32,8 @@ struct dwb_request {
     uint32_t cpu;              /* DWB_REQUEST_CPU_ANY = the last one this process may use */
     bool simulate; /* count one call of each operation under Valgrind, after measuring */
     char geometry[DWB_GEOMETRY_TEXT_MAX]; /* of that CPU; "" = this machine's caches */
-    bool compares; /* a and b are held against each other; the rest is not measured */
+    bool compares;     /* a and b are held against each other; the rest is not measured */
+    bool has_a, has_b; /* that it is so; both, or dwb_request_check refuses */
     struct dwb_side a, b;
     uint32_t operations;  /* of that, bits 1 << enum dwb_operation; sides with forms need none */
     bool without_sandbox; /* no request can ask for it, only a person's flag */

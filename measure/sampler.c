@@ -156,6 +156,19 @@ static uint64_t calls_for(uint64_t window_ns, uint64_t call_ns)
     return n < 1 ? 1 : n > N_CALLS_MAX ? N_CALLS_MAX : n;
 }
 
+static uint64_t common_multiple(uint64_t a, uint64_t b)
+{
+    uint64_t x = a, y = b;
+
+    while (y) { /* Euclid */
+        uint64_t rest = x % y;
+
+        x = y;
+        y = rest;
+    }
+    return a / x * b;
+}
+
 /* The faster of a pair gets its millisecond, unless the slower would then pass 5 ms: longer samples
  * are disturbed more often, and all of a pair must run the same number of calls. */
 static uint64_t calls_of_pair(const struct dwb_task *tasks, size_t n_tasks, uint32_t pair)
@@ -166,8 +179,8 @@ static uint64_t calls_of_pair(const struct dwb_task *tasks, size_t n_tasks, uint
         if (tasks[i].pair == pair) {
             fastest_ns = tasks[i].call_ns < fastest_ns ? tasks[i].call_ns : fastest_ns;
             slowest_ns = tasks[i].call_ns > slowest_ns ? tasks[i].call_ns : slowest_ns;
-            if (tasks[i].multiple_of > multiple_of)
-                multiple_of = tasks[i].multiple_of;
+            if (tasks[i].multiple_of)
+                multiple_of = common_multiple(multiple_of, tasks[i].multiple_of);
         }
     n = calls_for(DWB_SAMPLE_WINDOW_NS, fastest_ns);
     most = DWB_SAMPLE_WINDOW_MAX_NS / slowest_ns;

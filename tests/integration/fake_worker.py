@@ -4,7 +4,8 @@
 $FAKE_WORKER_DIR/mode says how: "ok", or see misbehave(). A mode may be bound to a layer and to a
 number of times: "segv:bad:2" crashes for the first two replicates of the layer `bad`.
 Requests and process ids are appended to files there. A file `factors` ({"depthwise": 1.1, ...}) makes
-operations, and the canary, slower.
+operations, and the canary, slower; its "b" all of side b of a comparison, with "seed" in jobs of that
+seed only. A program that is side b by itself has $FAKE_WORKER_SIDE b.
 """
 
 import json
@@ -51,14 +52,36 @@ def subjects(layer, mismatched):
     return rows
 
 
-def factors():
+NAMES = ("standard", "depthwise", "pointwise", "separable", "canary")
+
+
+def given_factors():
     try:
         with open(os.path.join(DIRECTORY, "factors")) as stream:
-            given = json.load(stream)
+            return json.load(stream)
     except FileNotFoundError:
-        given = {}
-    names = ("standard", "depthwise", "pointwise", "separable", "canary")
-    return [given.get(name, 1.0) for name in names]
+        return {}
+
+
+def factors():
+    return [given_factors().get(name, 1.0) for name in NAMES]
+
+
+def factor_of_b(request):
+    given = given_factors()
+    return given.get("b", 1.0) if given.get("seed", request["seed"]) == request["seed"] else 1.0
+
+
+def sides_of(request, rows, times):
+    """The subjects of a comparison, and their times: a and b of each operation, then the canary."""
+    kept, of_kept = [], {}
+    for subject, row in enumerate(rows):
+        if row["operation"] in request["operations"].split(","):
+            for side, factor in (("a", 1.0), ("b", factor_of_b(request))):
+                of_kept[len(kept)] = times[subject] * factor
+                kept.append({**row, "side": side})
+    of_kept[len(kept)] = times[len(rows) - 1]
+    return kept + rows[-1:], of_kept
 
 
 def record(request, mismatched=0):
@@ -68,6 +91,11 @@ def record(request, mismatched=0):
     process = 1 + spread * rng.random()
     times = {0: 8e5, 1: 2e4 * process, 2: 9.5e4, 3: 1.15e5 * process, 4: 1e5}
     times = {subject: ns * factor for (subject, ns), factor in zip(times.items(), factors())}
+    rows = subjects(layer, mismatched)
+    if "a" in request:
+        rows, times = sides_of(request, rows, times)
+    elif os.environ.get("FAKE_WORKER_SIDE") == "b":
+        times = {subject: ns * factor_of_b(request) for subject, ns in times.items()}
     samples = []
     for block in range(4):
         for half in (0, 1):
@@ -77,7 +105,7 @@ def record(request, mismatched=0):
     return {"type": "replicate", "schema": "dwbench.replicate/1", "layer": layer,
             "replicate": request["replicate"], "cpu": request["cpu"], "seed": request["seed"],
             "cache": request["cache"], "elapsed_ns": 20000000, "kernel_ns": 10000000,
-            "subjects": subjects(layer, mismatched), "samples": samples,
+            "subjects": rows, "samples": samples,
             "counters": [{"name": "cycles", "event": "", "unit": "", "source": None,
                           "reason": "this worker is a fake"}],
             "readings": [], "environment": {"cpu_model": "fake"}}

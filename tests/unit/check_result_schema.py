@@ -96,7 +96,8 @@ SIMULATION_DAMAGES = [
 ]
 
 
-def main():
+def main(damages, n_documents_min):
+    """damages: (name of a document, what damages it) each."""
     schema_path, *tests = sys.argv[1:]
     schema = json.loads(pathlib.Path(schema_path).read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
@@ -109,15 +110,13 @@ def main():
             path.stem: json.loads(path.read_text())
             for path in sorted(pathlib.Path(directory).glob("*.json"))
         }
-    if len(documents) < 10:
+    if len(documents) < n_documents_min:
         print(f"only {len(documents)} documents")
         failures += 1
     for name, document in documents.items():
         for error in validator.iter_errors(document):
             print(f"{name}: {error.json_path}: {error.message[:200]}")
             failures += 1
-    damages = ([("quiet", damage) for damage in DAMAGES]
-               + [("simulated", damage) for damage in SIMULATION_DAMAGES])
     for i, (name, damage) in enumerate(damages):
         document = copy.deepcopy(documents[name])
         damage(document)
@@ -129,4 +128,5 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main([("quiet", damage) for damage in DAMAGES]
+                  + [("simulated", damage) for damage in SIMULATION_DAMAGES], 10))

@@ -83,6 +83,13 @@ START_TEST(estimates)
     ck_assert_uint_gt(dwb_estimate_deadline_ns(&spec, 1, false, 1000), 1000 + 300000000);
     ck_assert_uint_gt(dwb_estimate_deadline_ns(&spec, 1, false, 0),
                       dwb_estimate_deadline_ns(&spec, 0, false, 0));
+    /* Two programs: each side is measured as often as a layer has processes otherwise. */
+    struct dwb_estimate of_two;
+    spec.options.has_a = spec.options.has_b = true;
+    spec.options.a.kind = spec.options.b.kind = DWB_SIDE_WORKER;
+    ck_assert_int_eq(dwb_estimate_of(&spec, &of_two), 0);
+    ck_assert_uint_eq(of_two.time_ns, 2 * estimate.time_ns);
+    spec.options.has_a = spec.options.has_b = false;
     /* A simulation takes longer, and more memory; its deadline leaves room for a slow one. */
     bytes = estimate.memory_bytes;
     uint64_t time_ns = estimate.time_ns;

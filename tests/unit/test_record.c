@@ -75,6 +75,8 @@ START_TEST(test_round_trip)
     ck_assert_uint_eq(back->seed, 42);
     ck_assert_uint_eq(back->n_subjects, 2);
     ck_assert_int_eq(back->subjects[1].operation, DWB_OPERATION_TRIAD);
+    ck_assert_int_eq(back->subjects[0].side, 'b');
+    ck_assert_int_eq(back->subjects[1].side, 0);
     ck_assert_str_eq(back->subjects[1].level, "L2");
     ck_assert_uint_eq(back->subjects[0].mismatched, 1);
     ck_assert_double_eq(back->subjects[0].worst_error, 1.5);
@@ -130,6 +132,25 @@ START_TEST(test_values_past_json)
     ck_assert_uint_eq(back->seed, UINT64_MAX);
     ck_assert(isinf(back->subjects[0].worst_error));
     ck_assert(json_is_object(back->environment));
+    json_decref(object);
+}
+END_TEST
+
+/* The member is there in a comparison only: a record of a ratio is what it was before. */
+START_TEST(test_side)
+{
+    struct dwb_record record = sample_record();
+    DWB_CLEANUP(dwb_record_freep) struct dwb_record *back = NULL;
+    json_t *object = encode(&record);
+    json_t *encoded = json_object_get(object, "subjects");
+
+    ck_assert_str_eq(json_string_value(json_object_get(json_array_get(encoded, 0), "side")), "b");
+    ck_assert_ptr_null(json_object_get(json_array_get(encoded, 1), "side"));
+    json_object_set_new(json_array_get(encoded, 1), "side", json_string("a"));
+    json_object_del(json_array_get(encoded, 0), "side");
+    ck_assert_int_eq(dwb_record_from_json(object, &back), 0);
+    ck_assert_int_eq(back->subjects[0].side, 0);
+    ck_assert_int_eq(back->subjects[1].side, 'a');
     json_decref(object);
 }
 END_TEST
@@ -196,6 +217,13 @@ static const struct {
     {"subjects.0.worst_error", "-0.5"},
     {"subjects.0.worst_error", "\"inf\""},
     {"subjects.0.extra", "1"},
+    {"subjects.0.side", "\"c\""},
+    {"subjects.0.side", "\"\""},
+    {"subjects.0.side", "\"ab\""},
+    {"subjects.0.side", "\"A\""},
+    {"subjects.0.side", "null"},
+    {"subjects.0.side", "97"},
+    {"subjects.1.side", "[\"a\"]"},
     {"samples", "null"},
     {"samples.0", "{}"},
     {"samples.0", "[0,3,1,7,1234567,1234500]"},
@@ -305,6 +333,7 @@ int main(void)
     tcase_add_test(tcase, test_round_trip);
     tcase_add_test(tcase, test_omissions);
     tcase_add_test(tcase, test_values_past_json);
+    tcase_add_test(tcase, test_side);
     tcase_add_test(tcase, test_names);
     tcase_add_loop_test(tcase, test_refused, 0, sizeof edits / sizeof *edits);
     tcase_add_test(tcase, test_missing_members);

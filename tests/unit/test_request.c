@@ -62,9 +62,52 @@ START_TEST(test_defaults)
 }
 END_TEST
 
+START_TEST(test_sides)
+{
+    DWB_CLEANUP(dwb_diags_freep) struct dwb_diags *diags = dwb_diags_new();
+    struct dwb_request request;
+
+    ck_assert_int_eq(parse("{" LAYER "}", diags, &request), 0);
+    ck_assert(!request.compares);
+    ck_assert_int_eq(parse("{" LAYER ",\"operations\":\"standard\"}", diags, &request), 0);
+    ck_assert(!request.compares);
+    ck_assert_int_eq(
+        parse("{" LAYER ",\"a\":\"native,avx2\",\"b\":\"kernel:mine,+1/50\"}", diags, &request), 0);
+    ck_assert(request.compares);
+    ck_assert_int_eq(request.a.isa, DWB_ISA_AVX2);
+    ck_assert_int_eq(request.b.kind, DWB_SIDE_KERNEL);
+    ck_assert_str_eq(request.b.name, "mine");
+    ck_assert_uint_eq(request.b.extra_every, 50);
+    ck_assert_uint_eq(request.operations, 1u << DWB_OPERATION_STANDARD |
+                                              1u << DWB_OPERATION_DEPTHWISE |
+                                              1u << DWB_OPERATION_POINTWISE);
+    ck_assert_int_eq(parse("{" LAYER ",\"operations\":\"separable,separable_fused\","
+                           "\"b\":\"native\",\"a\":\"onednn\"}",
+                           diags, &request),
+                     0);
+    ck_assert_uint_eq(request.operations,
+                      1u << DWB_OPERATION_SEPARABLE | 1u << DWB_OPERATION_SEPARABLE_FUSED);
+    ck_assert_int_eq(request.a.kind, DWB_SIDE_ONEDNN);
+}
+END_TEST
+
 static const struct {
     const char *text, *field;
 } bad[] = {
+    {"{" LAYER ",\"a\":\"native\"}", "b"},
+    {"{" LAYER ",\"b\":\"native\"}", "a"},
+    {"{" LAYER ",\"a\":\"\",\"b\":\"native\"}", "a"},
+    {"{" LAYER ",\"a\":1,\"b\":\"native\"}", "a"},
+    {"{" LAYER ",\"a\":\"native\",\"b\":[\"native\"]}", "b"},
+    {"{" LAYER ",\"a\":\"native\",\"b\":\"separable\"}", "a"},
+    {"{" LAYER ",\"a\":\"worker:a\",\"b\":\"worker:b\"}", "a"},
+    {"{" LAYER ",\"a\":\"native\",\"b\":\"worker:b\"}", "a"},
+    {"{" LAYER ",\"a\":\"native\",\"b\":\"native,+1/2\",\"cache\":\"cold\"}", "cache"},
+    {"{" LAYER ",\"a\":\"native\",\"b\":\"native\",\"simulate\":true}", "simulate"},
+    {"{" LAYER ",\"operations\":\"\"}", "operations"},
+    {"{" LAYER ",\"operations\":\"canary\"}", "operations"},
+    {"{" LAYER ",\"operations\":7}", "operations"},
+    {"{" LAYER ",\"c\":\"native\"}", "c"},
     {"", ""},
     {"{", ""},
     {"[]", ""},
@@ -141,6 +184,20 @@ START_TEST(test_flags)
     ck_assert_uint_eq(request.slice_ns, 20000000);
     ck_assert_uint_eq(request.replicate, 3);
     diags->n = 0;
+    ck_assert_int_eq(dwb_request_set(&request, "a", "separable", diags), 0);
+    ck_assert_int_eq(dwb_request_check(&request, diags), -EINVAL);
+    ck_assert_str_eq(diags->items[0].field, "b");
+    ck_assert_int_eq(dwb_request_set(&request, "b", "fused", diags), 0);
+    ck_assert_int_eq(dwb_request_set(&request, "operations", "pointwise", diags), 0);
+    ck_assert_int_eq(dwb_request_check(&request, diags), 0);
+    ck_assert(request.compares);
+    ck_assert_int_eq(request.b.form, DWB_OPERATION_SEPARABLE_FUSED);
+    ck_assert_uint_eq(request.operations, 1u << DWB_OPERATION_POINTWISE);
+    ck_assert_int_eq(dwb_request_set(&request, "a", "x", diags), -EINVAL);
+    ck_assert_int_eq(dwb_request_set(&request, "operations", "x", diags), -EINVAL);
+    ck_assert_str_eq(diags->items[1].field, "a");
+    ck_assert_str_eq(diags->items[2].field, "operations");
+    diags->n = 0;
     ck_assert_int_eq(dwb_request_set(&request, "slice", "0s", diags), -EINVAL);
     ck_assert_int_eq(dwb_request_set(&request, "slice", "2h", diags), -EINVAL);
     ck_assert_int_eq(dwb_request_set(&request, "cpu", "-1", diags), -EINVAL);
@@ -160,6 +217,7 @@ int main(void)
 
     tcase_add_test(tests, test_full);
     tcase_add_test(tests, test_defaults);
+    tcase_add_test(tests, test_sides);
     tcase_add_loop_test(tests, test_bad, 0, sizeof bad / sizeof bad[0]);
     tcase_add_test(tests, test_all_findings);
     tcase_add_test(tests, test_flags);

@@ -292,6 +292,67 @@ START_TEST(test_readings)
 }
 END_TEST
 
+/* Sides: each pair is a b b a by itself, whatever the order of the block; both run as many calls.
+ */
+START_TEST(test_pairs_mirrored_by_themselves)
+{
+    uint32_t seen_orders = 0;
+
+    lab.sampler.mirrors_pairs = true;
+    lab.tasks[2].pair = lab.tasks[4].pair = 2;
+    lab.tasks[1].multiple_of = 7;
+    ck_assert_int_eq(dwb_sampler_run(&lab.sampler, lab.record), 0);
+    ck_assert_uint_eq(lab.tasks[0].n_calls, lab.tasks[1].n_calls);
+    ck_assert_uint_eq(lab.tasks[0].n_calls % 7, 0);
+    ck_assert_uint_eq(lab.tasks[2].n_calls, lab.tasks[4].n_calls);
+    for (size_t at = 0; at < lab.record->n_samples;) {
+        const struct dwb_sample *s = &lab.record->samples[at];
+        uint32_t pair = lab.tasks[s->subject].pair;
+        size_t n = pair ? 2 : 1;
+
+        ck_assert_uint_le(at + 2 * n, lab.record->n_samples);
+        for (size_t i = 0; i < n; i++) {
+            ck_assert_uint_eq(lab.tasks[s[i].subject].pair, pair);
+            ck_assert_uint_eq(s[i].subject, s[2 * n - 1 - i].subject);
+            ck_assert_uint_eq(s[i].block, s[0].block);
+            ck_assert_uint_eq(s[2 * n - 1 - i].block, s[0].block);
+            ck_assert_uint_eq(s[i].half, 0);
+            ck_assert_uint_eq(s[2 * n - 1 - i].half, 1);
+        }
+        if (pair)
+            ck_assert_uint_ne(s[0].subject, s[1].subject);
+        if (pair == 1)
+            seen_orders |= 1u << s[0].subject;
+        at += 2 * n;
+    }
+    ck_assert_uint_ge(n_blocks(), 6);
+    ck_assert_uint_eq(seen_orders, 3); /* a b b a, and b a a b */
+}
+END_TEST
+
+/* Every task of a block is sampled twice, also where pairs are gathered from anywhere in it. */
+START_TEST(test_pairs_are_whole)
+{
+    size_t n[N_TASKS] = {0};
+
+    lab.sampler.mirrors_pairs = true;
+    lab.tasks[2].pair = lab.tasks[4].pair = 2;
+    lab.sampler.slice_ns = 1;
+    for (lab.sampler.seed = 0; lab.sampler.seed < 8; lab.sampler.seed++) {
+        dwb_record_free(lab.record);
+        lab.record = calloc(1, sizeof *lab.record);
+        progress_ns = 0;
+        ck_assert_int_eq(dwb_sampler_run(&lab.sampler, lab.record), 0);
+        ck_assert_uint_eq(n_blocks(), DWB_SAMPLER_BLOCKS_MIN);
+        memset(n, 0, sizeof n);
+        for (size_t i = 0; i < lab.record->n_samples; i++)
+            n[lab.record->samples[i].subject]++;
+        for (size_t i = 0; i < N_TASKS; i++)
+            ck_assert_uint_eq(n[i], i == 3 ? 2 : 4);
+    }
+}
+END_TEST
+
 static void empty_call(void *context)
 {
 }
@@ -338,6 +399,36 @@ START_TEST(test_plan)
 }
 END_TEST
 
+static const struct {
+    uint64_t call_ns;
+    uint32_t multiples[2];
+    uint32_t n_calls;
+} planted[] = {
+    {100000, {0, 0}, 12},                            /* as it was */
+    {100000, {1, 0}, 12},                            /* any number is a multiple of 1 */
+    {100000, {0, 5}, 15},                            /* up to the next multiple */
+    {100000, {5, 5}, 15},    {100000, {3, 5}, 15},   /* of both */
+    {100000, {4, 6}, 12},    {9000000, {0, 20}, 20}, /* however long that takes */
+    {1, {0, 1000}, 1049000}, /* past the cap of a sample that plants nothing */
+};
+
+START_TEST(test_plan_planted)
+{
+    struct dwb_task tasks[3] = {
+        {.pair = 1, .call_ns = planted[_i].call_ns, .multiple_of = planted[_i].multiples[0]},
+        {.pair = 1, .call_ns = planted[_i].call_ns, .multiple_of = planted[_i].multiples[1]},
+        {.pair = 2, .call_ns = 100000},
+    };
+
+    dwb_sampler_plan(tasks, 3, DWB_CACHE_WARM);
+    ck_assert_uint_eq(tasks[0].n_calls, planted[_i].n_calls);
+    ck_assert_uint_eq(tasks[1].n_calls, planted[_i].n_calls);
+    ck_assert_uint_eq(tasks[2].n_calls, 12); /* what is planted elsewhere does not matter */
+    dwb_sampler_plan(tasks, 3, DWB_CACHE_COLD);
+    ck_assert_uint_eq(tasks[0].n_calls, 1);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("sampler");
@@ -356,6 +447,9 @@ int main(void)
     tcase_add_test(tests, test_readings);
     tcase_add_test(tests, test_cap);
     tcase_add_loop_test(tests, test_plan, 0, sizeof pairs / sizeof pairs[0]);
+    tcase_add_loop_test(tests, test_plan_planted, 0, sizeof planted / sizeof planted[0]);
+    tcase_add_test(tests, test_pairs_mirrored_by_themselves);
+    tcase_add_test(tests, test_pairs_are_whole);
     suite_add_tcase(suite, tests);
     srunner_run_all(runner, CK_NORMAL);
     n_failed = srunner_ntests_failed(runner);

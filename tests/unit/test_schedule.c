@@ -177,6 +177,122 @@ START_TEST(the_fraction_never_falls)
 }
 END_TEST
 
+/* ---- two programs: neighbours 2k and 2k + 1 ---- */
+
+#define N_PAIRED (N_LAYERS * N_MIN * 2 * 2)
+
+static struct dwb_schedule *make_paired(uint64_t seed)
+{
+    struct dwb_layer layers[N_LAYERS] = {0};
+    struct dwb_spec spec = {.layers = layers,
+                            .n_layers = N_LAYERS,
+                            .options = {.replicates = N_MIN,
+                                        .seed = seed,
+                                        .has_a = true,
+                                        .has_b = true,
+                                        .a = {.kind = DWB_SIDE_WORKER, .name = "a"},
+                                        .b = {.kind = DWB_SIDE_WORKER, .name = "b"}}};
+    struct dwb_schedule *schedule;
+
+    ck_assert_int_eq(dwb_schedule_new(&spec, &schedule), 0);
+    return schedule;
+}
+
+static size_t drain_paired(struct dwb_schedule *schedule, uint32_t *order)
+{
+    uint32_t layer, replicate;
+    size_t n = 0;
+
+    while (dwb_schedule_next(schedule, &layer, &replicate)) {
+        ck_assert_uint_lt(n, N_PAIRED);
+        order[n++] = layer * 100 + replicate;
+        ck_assert_int_eq(dwb_schedule_have(schedule, layer, replicate), 0);
+    }
+    return n;
+}
+
+START_TEST(neighbours_are_measured_in_one_turn)
+{
+    struct dwb_schedule *schedule = make_paired(1);
+    struct dwb_schedule_totals totals;
+    uint32_t order[N_PAIRED];
+
+    dwb_schedule_totals(schedule, &totals);
+    ck_assert_uint_eq(totals.replicates_min, N_LAYERS * N_MIN * 2);
+    ck_assert_uint_eq(totals.replicates_max, N_PAIRED);
+    ck_assert_uint_eq(drain_paired(schedule, order), N_PAIRED);
+    for (size_t i = 0; i < N_PAIRED; i += 2) {
+        ck_assert_uint_eq(order[i] % 2, 0);
+        ck_assert_uint_eq(order[i + 1], order[i] + 1);
+        ck_assert_uint_eq(order[i] % 100 / 2, i / 2 / N_LAYERS); /* a round has every layer */
+    }
+    dwb_schedule_free(schedule);
+}
+END_TEST
+
+START_TEST(neighbours_of_a_settled_layer_stop_at_the_minimum)
+{
+    struct dwb_schedule *schedule = make_paired(2);
+    struct dwb_schedule_totals totals;
+    uint32_t order[N_PAIRED];
+
+    dwb_schedule_settle(schedule, 3); /* too early */
+    ck_assert_uint_eq(drain_paired(schedule, order), N_PAIRED - N_MIN * 2);
+    ck_assert_uint_eq(dwb_schedule_count(schedule, 3), N_MIN * 2);
+    dwb_schedule_totals(schedule, &totals);
+    ck_assert_uint_eq(totals.layers_done, N_LAYERS);
+    ck_assert_double_eq(totals.fraction, 1);
+    dwb_schedule_free(schedule);
+}
+END_TEST
+
+/* The daemon went down between the two of a turn: the other one of it comes first. */
+START_TEST(a_restart_ends_the_turn)
+{
+    struct dwb_schedule *schedule = make_paired(1);
+    uint32_t order[N_PAIRED];
+
+    for (uint32_t i = 0; i < 3; i++)
+        ck_assert_int_eq(dwb_schedule_have(schedule, 2, i), 0);
+    ck_assert_int_eq(dwb_schedule_have(schedule, 4, 1), 0);
+    ck_assert_int_eq(dwb_schedule_have(schedule, 2, N_MIN * 4), -ERANGE);
+    ck_assert_uint_eq(drain_paired(schedule, order), N_PAIRED - 4);
+    for (size_t i = 0, of_two = 0, of_four = 0; i < N_PAIRED - 4; i++) {
+        if (order[i] / 100 == 2 && of_two++ == 0)
+            ck_assert_uint_eq(order[i], 203);
+        if (order[i] / 100 == 4 && of_four++ == 0)
+            ck_assert_uint_eq(order[i], 400);
+    }
+    for (size_t i = 0; i + 1 < N_PAIRED - 4; i++) /* all others are still neighbours */
+        if (order[i] % 2 == 0 && order[i] != 400)
+            ck_assert_uint_eq(order[i + 1], order[i] + 1);
+    dwb_schedule_free(schedule);
+}
+END_TEST
+
+/* The second of a turn fails: it is measured before the layer's next turn, and only it. */
+START_TEST(a_failure_in_a_turn_keeps_what_is_there)
+{
+    struct dwb_schedule *schedule = make_paired(1);
+    uint32_t first, layer, replicate, order[N_PAIRED];
+    size_t n_other = 0;
+
+    ck_assert(dwb_schedule_next(schedule, &first, &replicate));
+    ck_assert_uint_eq(replicate, 0);
+    ck_assert_int_eq(dwb_schedule_have(schedule, first, 0), 0);
+    ck_assert(dwb_schedule_next(schedule, &layer, &replicate));
+    ck_assert_uint_eq(layer, first);
+    ck_assert_uint_eq(replicate, 1);
+    ck_assert_uint_eq(dwb_schedule_failed(schedule, first, 1), 1);
+    ck_assert_uint_eq(drain_paired(schedule, order), N_PAIRED - 1);
+    while (order[n_other] / 100 != first)
+        n_other++;
+    ck_assert_uint_eq(n_other, 2 * (N_LAYERS - 1)); /* the others' turns of this round */
+    ck_assert_uint_eq(order[n_other], first * 100 + 1);
+    dwb_schedule_free(schedule);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("schedule");
@@ -190,6 +306,10 @@ int main(void)
     tcase_add_test(tcase, what_is_there_is_not_measured_again);
     tcase_add_test(tcase, a_failure_goes_to_the_end_of_its_round);
     tcase_add_test(tcase, the_fraction_never_falls);
+    tcase_add_test(tcase, neighbours_are_measured_in_one_turn);
+    tcase_add_test(tcase, neighbours_of_a_settled_layer_stop_at_the_minimum);
+    tcase_add_test(tcase, a_restart_ends_the_turn);
+    tcase_add_test(tcase, a_failure_in_a_turn_keeps_what_is_there);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
