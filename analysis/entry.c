@@ -9,6 +9,7 @@
 #include "analysis/environment.h"
 #include "analysis/explain.h"
 #include "analysis/json.h"
+#include "analysis/measuring.h"
 #include "analysis/result.h"
 #include "analysis/simulated.h"
 
@@ -228,6 +229,8 @@ json_t *dwb_entry_to_json(const struct dwb_figures *figures, const struct dwb_fi
          json_object_set_new(entry, "verdict_reasons", reasons_to_json(figures)) < 0 ||
          json_object_set_new(entry, "machine", machine_to_json(figures)) < 0 ||
          json_object_set_new(entry, "verification", verification_to_json(figures)) < 0 ||
+         json_object_set_new(entry, "measuring",
+                             dwb_measuring_of_records(input->records, input->n_records)) < 0 ||
          json_object_set_new(entry, "environment",
                              dwb_environment_merge(input->records, input->n_records)) < 0 ||
          json_object_set_new(entry, "why", why_to_json(figures)) < 0 ||

@@ -49,6 +49,18 @@ static int sorted_numbers(const double *values, size_t n, double **ret_sorted, s
     return 0;
 }
 
+/* Why the backend lacks an operation; NULL = it makes no such statement. */
+static const char *omission(const struct dwb_figures_input *input, enum dwb_operation operation)
+{
+    for (size_t i = 0; i < input->n_records; i++)
+        for (size_t k = 0; k < input->records[i]->n_omissions; k++) {
+            const struct dwb_omission *item = &input->records[i]->omissions[k];
+            if (item->operation == operation && strcmp(item->backend, input->backend) == 0)
+                return item->reason;
+        }
+    return NULL;
+}
+
 static int operation_init(const struct dwb_figures *figures, enum dwb_operation operation,
                           struct dwb_operation_figures *op)
 {
@@ -65,8 +77,13 @@ static int operation_init(const struct dwb_figures *figures, enum dwb_operation 
     for (size_t i = 0; !op->subject && i < input->n_records; i++)
         op->subject = dwb_series_subject(input->records[i], input->backend, operation);
     if (op->series.n_values == 0) {
+        const char *why = omission(input, operation);
+
+        op->omitted = why != NULL;
         snprintf(op->reason, sizeof op->reason, "%s",
-                 op->series.n_dropped ? "every sample was dropped as disturbed" : "not measured");
+                 why                    ? why
+                 : op->series.n_dropped ? "every sample was dropped as disturbed"
+                                        : "not measured");
         return 0;
     }
 
@@ -140,6 +157,14 @@ static int compare(const struct dwb_figures *ours, enum dwb_operation our_operat
     int r = ratio_init(&ours->operations[our_operation], &peer->operations[operation], ours->alpha,
                        &ratio);
 
+    if (r == 0 && isnan(ratio.floor)) {
+        bool is_peer = ours->operations[our_operation].series.n_values > 0;
+
+        snprintf(ratio.reason, sizeof ratio.reason, "%s: %.120s",
+                 dwb_operation_name(is_peer ? operation : our_operation),
+                 is_peer ? peer->operations[operation].reason
+                         : ours->operations[our_operation].reason);
+    }
     if (r == 0)
         *ret_ratio = ratio;
     return r;
@@ -218,6 +243,12 @@ static void check_same_kernels(struct dwb_figures *figures)
         }
 }
 
+bool dwb_figures_is_partial(const struct dwb_figures *figures)
+{
+    return figures->operations[DWB_OPERATION_STANDARD].omitted ||
+           figures->operations[DWB_OPERATION_SEPARABLE].omitted;
+}
+
 static void judge_reproduced(struct dwb_figures *figures, enum dwb_operation operation)
 {
     const struct dwb_operation_figures *op = &figures->operations[operation];
@@ -225,7 +256,7 @@ static void judge_reproduced(struct dwb_figures *figures, enum dwb_operation ope
     if (op->series.n_values == 0 || op->n_reproduced >= DWB_FIGURES_REPRODUCED_MIN)
         return;
     worsen(figures, DWB_VERDICT_UNSTABLE);
-    if (figures->ratio.n_processes < DWB_STATS_PROCESSES_MIN)
+    if (figures->ratio.n_processes < DWB_STATS_PROCESSES_MIN && !dwb_figures_is_partial(figures))
         return; /* too few processes: that is said of the interval already */
     add_reason(figures, "the %s floor was reproduced within %.0f%% by %zu process%s, not by %d",
                dwb_operation_name(operation), DWB_FIGURES_REPRODUCED * 100, op->n_reproduced,
@@ -270,7 +301,11 @@ static void judge(struct dwb_figures *figures)
     check_same_kernels(figures);
     judge_reproduced(figures, DWB_OPERATION_STANDARD);
     judge_reproduced(figures, DWB_OPERATION_SEPARABLE);
-    if (ratio->reason[0]) {
+    if (dwb_figures_is_partial(figures)) { /* there is no ratio to be had: no fault of the run */
+        judge_reproduced(figures, DWB_OPERATION_DEPTHWISE);
+        judge_reproduced(figures, DWB_OPERATION_POINTWISE);
+    }
+    if (ratio->reason[0] && (!dwb_figures_is_partial(figures) || figures->n_verified == 0)) {
         worsen(figures, DWB_VERDICT_UNSTABLE);
         add_reason(figures, "%s", ratio->reason);
     }

@@ -33,6 +33,7 @@ struct dwb_operation_figures {
     double ci_low_ns, ci_high_ns; /* for the median, clustered by process */
     double gflops_executed, gflops_nominal, percent_of_peak; /* at the floor */
     double peak_gflops;  /* of the ISA that it runs on; NAN = not known, or not probed */
+    bool omitted;        /* the backend lacks it: reason says why */
     size_t n_reproduced; /* processes whose own floor is within DWB_FIGURES_REPRODUCED */
     char reason[160];    /* why figures are NAN; "" = none is */
 };
@@ -95,6 +96,9 @@ int dwb_figures_against(const struct dwb_figures *ours, const struct dwb_figures
 /* The same for the peer's separable form against the faster of ours. */
 int dwb_figures_against_best(const struct dwb_figures *ours, const struct dwb_figures *peer,
                              struct dwb_ratio_figures *ret_ratio);
+
+/* The backend (a plugin) lacks a form of the layer, so that there is no ratio to wait for. */
+bool dwb_figures_is_partial(const struct dwb_figures *figures);
 
 const char *dwb_verdict_name(enum dwb_verdict verdict);
 

@@ -280,14 +280,14 @@ static void judge(struct comparison *c)
 {
     double delta = c->spec->options.delta;
 
-    if (c->n_ratios < DWB_STATS_PROCESSES_MIN)
-        snprintf(c->reason, sizeof c->reason, "no interval: it takes %d processes%s, there are %zu",
-                 DWB_STATS_PROCESSES_MIN, dwb_spec_compares_workers(c->spec) ? " a side" : "",
-                 c->n_ratios);
-    else if (dropped_share(c) > DWB_FIGURES_CONTAMINATED)
+    if (dropped_share(c) > DWB_FIGURES_CONTAMINATED)
         snprintf(c->reason, sizeof c->reason,
                  "%.0f%% of the samples were dropped: the machine was busy",
                  dropped_share(c) * 100);
+    else if (c->n_ratios < DWB_STATS_PROCESSES_MIN)
+        snprintf(c->reason, sizeof c->reason, "no interval: it takes %d processes%s, there are %zu",
+                 DWB_STATS_PROCESSES_MIN, dwb_spec_compares_workers(c->spec) ? " a side" : "",
+                 c->n_ratios);
     else if (c->ci_low > 1 + delta)
         c->change = DWB_CHANGE_SLOWER;
     else if (c->ci_high < 1 - delta)

@@ -10,6 +10,7 @@
 #include "analysis/figures.h"
 #include "analysis/gate.h"
 #include "analysis/json.h"
+#include "analysis/measuring.h"
 #include "common/cleanup.h"
 
 #include <errno.h>
@@ -92,23 +93,29 @@ static int sort_records(const struct dwb_spec *spec, struct dwb_record *const *r
     return 0;
 }
 
-/* Backends that timed a form of the layer, in order of appearance. */
+static void add_backend(const char *backend, const char *backends[BACKENDS_MAX], size_t *n)
+{
+    size_t known = 0;
+
+    while (known < *n && strcmp(backends[known], backend) != 0)
+        known++;
+    if (known == *n && *n < BACKENDS_MAX)
+        backends[(*n)++] = backend;
+}
+
+/* Backends that timed a form of the layer, or say why they have none, in order of appearance. */
 static size_t list_backends(struct dwb_record *const *records, size_t n_records,
                             const char *backends[BACKENDS_MAX])
 {
     size_t n = 0;
 
-    for (size_t i = 0; i < n_records; i++)
-        for (size_t k = 0; k < records[i]->n_subjects; k++) {
-            const struct dwb_subject *subject = &records[i]->subjects[k];
-            size_t known = 0;
-            if (subject->operation > DWB_OPERATION_SEPARABLE_FUSED)
-                continue;
-            while (known < n && strcmp(backends[known], subject->backend) != 0)
-                known++;
-            if (known == n && n < BACKENDS_MAX)
-                backends[n++] = subject->backend;
-        }
+    for (size_t i = 0; i < n_records; i++) {
+        for (size_t k = 0; k < records[i]->n_subjects; k++)
+            if (records[i]->subjects[k].operation <= DWB_OPERATION_SEPARABLE_FUSED)
+                add_backend(records[i]->subjects[k].backend, backends, &n);
+        for (size_t k = 0; k < records[i]->n_omissions; k++)
+            add_backend(records[i]->omissions[k].backend, backends, &n);
+    }
     return n;
 }
 
@@ -209,7 +216,7 @@ static json_t *totals_to_json(const struct build *build)
 static json_t *job_to_json(const struct dwb_spec *spec, const json_t *job)
 {
     const struct dwb_options *options = &spec->options;
-    char backends[DWB_BACKENDS_TEXT_MAX];
+    char backends[DWB_BACKENDS_TEXT_MAX], plugins[DWB_PLUGINS_TEXT_MAX];
 
     dwb_backends_to_text(options->backends, backends);
     json_t *object = job ? json_deep_copy(job) : json_object();
@@ -221,7 +228,15 @@ static json_t *job_to_json(const struct dwb_spec *spec, const json_t *job)
         "resolution", spec->resolution ? json_integer(spec->resolution) : json_null(), "simulate",
         options->simulate);
 
-    if (object && json_object_set_new(object, "options", resolved) == 0)
+    dwb_plugins_to_text(&options->plugins, plugins);
+    if (plugins[0] && json_object_set_new(resolved, "plugin", json_string(plugins)) < 0) {
+        json_decref(resolved);
+        resolved = NULL;
+    }
+    /* takes it also without object */
+    if (json_object_set_new(object, "options", resolved) == 0 &&
+        json_object_set_new(object, "measuring",
+                            dwb_measuring_of_job(json_object_get(job, "measuring"))) == 0)
         return object;
     json_decref(object);
     return NULL;
@@ -297,6 +312,7 @@ int dwb_result_progress(const struct dwb_spec *spec, struct dwb_record *const *r
         .n_replicates = (uint32_t)n_records, .half_width = INFINITY, .verified = true};
     const char *backends[BACKENDS_MAX];
     size_t n_backends = list_backends(records, n_records, backends);
+    size_t n_ratios = 0;
     double widest = 0;
 
     for (size_t i = 0; i < n_records; i++)
@@ -314,11 +330,14 @@ int dwb_result_progress(const struct dwb_spec *spec, struct dwb_record *const *r
         int r = dwb_figures_init(&input, &figures);
         if (r < 0)
             return r;
-        widest = fmax(widest, figures.ratio.half_width);
+        if (!dwb_figures_is_partial(&figures)) {
+            widest = fmax(widest, figures.ratio.half_width);
+            n_ratios++;
+        }
         progress.verified &= figures.n_mismatched == 0;
         dwb_figures_deinit(&figures);
     }
-    if (n_backends > 0)
+    if (n_ratios > 0)
         progress.half_width = widest;
     *ret_progress = progress;
     return 0;

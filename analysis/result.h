@@ -21,9 +21,10 @@ struct dwb_progress {
 
 /*
  * records[i] belongs to spec->layers[layer_of[i]]. job is a JSON object {id, name, ...} copied into
- * the document. Of a job that compares it is the gate's (analysis/gate.h). 0 and a new reference in
- * *ret_document, -EINVAL (a record does not belong to its layer), -ENOMEM. Layers without enough
- * records get null figures with a reason.
+ * the document; its measuring: {wall_ns, kernel_ns, replicates}, if there, gets a share. Of a job
+ * that compares it is the gate's (analysis/gate.h). 0 and a new reference in *ret_document, -EINVAL
+ * (a record does not belong to its layer), -ENOMEM. Layers without enough records get null figures
+ * with a reason.
  */
 int dwb_result_build(const struct dwb_spec *spec, const json_t *job,
                      struct dwb_record *const *records, const uint32_t *layer_of, size_t n_records,

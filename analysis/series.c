@@ -164,7 +164,7 @@ int dwb_series_disturbed(struct dwb_record *const *records, size_t n_records, bo
     for (size_t i = 0; i < n_records; i++)
         if (!isnan(canary.floors[i]))
             canary.medians[n++] = canary.floors[i];
-    if (n >= DWB_STATS_PROCESSES_MIN) {
+    if (n >= DWB_SERIES_CANARY_MIN) {
         dwb_stats_sort(canary.medians, n);
         double limit = dwb_stats_median(canary.medians, n) * (1 + DWB_SERIES_CANARY_MARGIN);
         for (size_t i = 0; i < n_records; i++)

@@ -17,6 +17,7 @@
 #include <stddef.h>
 
 #define DWB_SERIES_CANARY_MARGIN 0.05
+#define DWB_SERIES_CANARY_MIN    3 /* processes with a canary, to tell which of them is slow */
 
 struct dwb_series {
     double *values; /* ns a call, ascending, all processes together; n_values */

@@ -39,6 +39,7 @@ static const struct dwb_simulated *find_item(const struct dwb_figures *figures,
 
 json_t *dwb_simulated_to_json(const struct dwb_figures *figures, enum dwb_operation operation)
 {
+    const struct dwb_operation_figures *op = &figures->operations[operation];
     const struct dwb_simulated *item = find_item(figures, operation);
     bool counted = item && item->counted;
     json_t *counters = json_object();
@@ -55,9 +56,10 @@ json_t *dwb_simulated_to_json(const struct dwb_figures *figures, enum dwb_operat
     }
     return json_pack("{s:s?, s:s?, s:o, s:s}", "kernel", counted ? item->kernel : NULL, "isa",
                      counted && item->isa[0] ? item->isa : NULL, "counters", counters, "reason",
-                     counted ? ""
-                     : item  ? item->reason
-                             : nothing);
+                     counted       ? ""
+                     : item        ? item->reason
+                     : op->omitted ? op->reason
+                                   : nothing);
 }
 
 static json_t *shape_to_json(const struct dwb_cache_shape *shape)

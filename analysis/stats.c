@@ -8,6 +8,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#define N_HALVINGS 60 /* to the last bit of a double */
+
 static int compare(const void *left, const void *right)
 {
     double a = *(const double *)left, b = *(const double *)right;
@@ -60,6 +62,32 @@ size_t dwb_stats_sign_rank(size_t n, double alpha)
     return k;
 }
 
+/* Of both sides of the median: what a range stretched by lambda still misses, at most. */
+static double missed_most(size_t n, double lambda)
+{
+    double power = 1 - (double)n;
+
+    return exp2(-(double)n) *
+           (pow(1 + lambda, power) + pow(1 + lambda / DWB_STATS_PEAK_MAX, power));
+}
+
+/* The smallest stretch that misses no more than alpha: by halving, as there is no closed form. */
+static double stretch_of(size_t n, double alpha)
+{
+    double low = 0;
+    double high = DWB_STATS_PEAK_MAX * (pow(exp2(1 - (double)n) / alpha, 1 / ((double)n - 1)) - 1);
+
+    for (unsigned i = 0; i < N_HALVINGS; i++) {
+        double middle = low + (high - low) / 2;
+
+        if (missed_most(n, middle) > alpha)
+            low = middle;
+        else
+            high = middle;
+    }
+    return high;
+}
+
 int dwb_stats_interval(const double *sorted, size_t n, double alpha,
                        struct dwb_interval *ret_interval)
 {
@@ -71,8 +99,7 @@ int dwb_stats_interval(const double *sorted, size_t n, double alpha,
         *ret_interval = (struct dwb_interval){sorted[k - 1], sorted[n - k], false};
         return 0;
     }
-    double lambda = pow(exp2(1 - (double)n) / alpha, 1 / ((double)n - 1)) - 1;
-    double stretch = pow(sorted[n - 1] / sorted[0], lambda);
+    double stretch = pow(sorted[n - 1] / sorted[0], stretch_of(n, alpha));
     *ret_interval = (struct dwb_interval){sorted[0] / stretch, sorted[n - 1] * stretch, true};
     return 0;
 }

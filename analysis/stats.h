@@ -8,7 +8,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define DWB_STATS_PROCESSES_MIN 3 /* fewer say nothing about how processes differ */
+/* Fewer say too little of how processes differ: where one in four is slowed for as long as it
+ * lives, all of three are with a probability of 1.6 %, and of the others they then know nothing. */
+#define DWB_STATS_PROCESSES_MIN 4
+#define DWB_STATS_PEAK_MAX      2.0 /* the exponential's; a lognormal's below a sigma of 1.17 */
 
 struct dwb_interval {
     double low, high;
@@ -39,14 +42,15 @@ size_t dwb_stats_sign_rank(size_t n, double alpha);
 
 /*
  * Interval for the median at level 1 - alpha. With a sign rank it is exact and assumes nothing.
- * Without one, it is the range stretched on both ends, on a log scale, by lambda times itself,
+ * Without one, it is the range stretched on both ends, on a log scale, by lambda times itself, with
+ * the smallest lambda for which
  *
- *     1 + lambda = (2^(1-n) / alpha)^(1/(n-1))
+ *     2^-n ((1 + lambda)^(1-n) + (1 + lambda / DWB_STATS_PEAK_MAX)^(1-n)) <= alpha
  *
- * which has level 1 - alpha exactly for a uniform density and more for one that falls away from its
- * median; whatever the distribution, it covers with probability >= 1 - 2^(1-n), as the range does.
- * (Given all n values on one side of the median, uniform on [0, 1] from it, the nearest is beyond
- * lambda times the range with probability (1 + lambda)^(1-n).)
+ * which is a bound of what is missed by it when the density of the logarithms has one peak, of at
+ * most DWB_STATS_PEAK_MAX times the density at the median (docs/method.md has the proof): one side
+ * falls away from the median, the other may rise to its peak first. Whatever the distribution, it
+ * covers with probability >= 1 - 2^(1-n), as the range does.
  * 0; -ENODATA for n < DWB_STATS_PROCESSES_MIN.
  */
 int dwb_stats_interval(const double *sorted, size_t n, double alpha,

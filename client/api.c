@@ -2,6 +2,7 @@
 
 #include "client/interrupt.h"
 #include "common/cleanup.h"
+#include "common/json.h"
 #include "common/paths.h"
 
 #include <errno.h>
@@ -187,7 +188,7 @@ int dwb_api_submit(struct dwb_http *http, const struct dwb_spec *spec, const cha
     char generated[40];
     int r;
 
-    document = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    document = dwb_json_dumps(object);
     json_decref(object);
     if (!document || (!key && random_key(generated, sizeof(generated)) < 0)) {
         dwb_say("no memory for the document");

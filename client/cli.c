@@ -52,8 +52,10 @@ enum { /* getopt values past the letters */
        VALUE_KEY,
        VALUE_STATE,
        VALUE_LIMIT,
+       VALUE_ENVIRONMENT,
        VALUE_BASELINE,
        VALUE_FORCE,
+       VALUE_PLUGIN,
        VALUE_NO_CONFIRM,
        VALUE_JOB_KEY,                                       /* + index */
        VALUE_SIDE_KEY = VALUE_JOB_KEY + DWB_CLI_N_JOB_KEYS, /* + index */
@@ -76,14 +78,18 @@ static const struct {
                            "raise an alarm at once, without a second run"},
 #define JOB_OPTION(name_, argument_, help_)                                                        \
     {DWB_OPTION_JOB, VALUE_JOB_KEY, name_, argument_, help_},
-    JOB_KEYS(JOB_OPTION){DWB_OPTION_WAIT, VALUE_WAIT, "wait", NULL,
-                         "follow the job and print its report"},
+    JOB_KEYS(JOB_OPTION){DWB_OPTION_PLUGIN, VALUE_PLUGIN, "plugin", "FILE",
+                         "race kernels of your own: run takes a shared object, submit the name of "
+                         "one that the daemon has; twice for two"},
+    {DWB_OPTION_WAIT, VALUE_WAIT, "wait", NULL, "follow the job and print its report"},
     {DWB_OPTION_KEY, VALUE_KEY, "idempotency-key", "KEY",
      "submitting twice with one key gives one job (default: a new random key)"},
     {DWB_OPTION_TIMEOUT, VALUE_TIMEOUT, "timeout", "DURATION", "give up after this long: exit 124"},
     {DWB_OPTION_STATE, VALUE_STATE, "state", "STATE",
      "only jobs that are queued, running, done, failed or cancelled"},
     {DWB_OPTION_LIMIT, VALUE_LIMIT, "limit", "N", "at most so many jobs (default 20)"},
+    {DWB_OPTION_ENVIRONMENT, VALUE_ENVIRONMENT, "environment", NULL,
+     "print what was recorded of the machine, in place of the report"},
     {DWB_OPTION_BASELINE, VALUE_BASELINE, "baseline", "NAME",
      "compare with the baseline of that name and its history"},
     {DWB_OPTION_FORCE, VALUE_FORCE, "force", NULL,
@@ -276,6 +282,17 @@ static int parse_state(const char *text, struct dwb_cli *cli)
     return DWB_EXIT_USAGE;
 }
 
+static int add_plugin(const char *text, struct dwb_cli *cli)
+{
+    if (cli->n_plugins == DWB_PLUGINS_MAX) {
+        dwb_say("--plugin: value `%s': at most %d plugins can be raced at once", text,
+                DWB_PLUGINS_MAX);
+        return DWB_EXIT_USAGE;
+    }
+    cli->plugins[cli->n_plugins++] = text;
+    return DWB_EXIT_OK;
+}
+
 static int take_option(const struct dwb_verb *verb, int value, const char *text,
                        struct dwb_cli *cli)
 {
@@ -311,9 +328,14 @@ static int take_option(const struct dwb_verb *verb, int value, const char *text,
         return parse_state(text, cli);
     case VALUE_LIMIT:
         return parse_limit(text, cli);
+    case VALUE_ENVIRONMENT:
+        cli->environment = true;
+        return DWB_EXIT_OK;
     case VALUE_NO_CONFIRM:
         cli->without_confirmation = true;
         return DWB_EXIT_OK;
+    case VALUE_PLUGIN:
+        return add_plugin(text, cli);
     default:
         if (value >= VALUE_SIDE_KEY) {
             cli->side_keys[value - VALUE_SIDE_KEY] = text;

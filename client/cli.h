@@ -10,6 +10,8 @@
  * says nothing.
  */
 
+#include "common/plugins.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -51,6 +53,8 @@ enum { /* struct dwb_verb.options */
        DWB_OPTION_SIDES = 1u << 13, /* a, b, operations, delta: keys of dwb_spec_set, too */
        DWB_OPTION_CONFIRM = 1u << 14,
        DWB_OPTION_REPORT = 1u << 15, /* in place of FORMAT: every format */
+       DWB_OPTION_PLUGIN = 1u << 16,
+       DWB_OPTION_ENVIRONMENT = 1u << 17,
 };
 
 #define DWB_CLI_N_JOB_KEYS  11
@@ -60,7 +64,9 @@ struct dwb_cli {        /* strings borrowed from argv */
     const char *socket; /* NULL = the default */
     const char *layer;
     const char
-        *job_keys[DWB_CLI_N_JOB_KEYS]; /* in the order of dwb_cli_job_keys; NULL = not given */
+        *job_keys[DWB_CLI_N_JOB_KEYS];    /* in the order of dwb_cli_job_keys; NULL = not given */
+    const char *plugins[DWB_PLUGINS_MAX]; /* paths (run) or names (submit), as given */
+    size_t n_plugins;
     const char *side_keys[DWB_CLI_N_SIDE_KEYS]; /* of dwb_cli_side_keys, alike */
     bool without_confirmation;
     enum dwb_format format;
@@ -69,6 +75,7 @@ struct dwb_cli {        /* strings borrowed from argv */
     uint64_t timeout_ns; /* 0 = none */
     bool quiet;
     bool wait;
+    bool environment;
     const char *idempotency_key;
     const char *state;
     unsigned limit; /* 0 = not given */

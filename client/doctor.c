@@ -114,6 +114,34 @@ static void examine_backends(const json_t *machine, struct dwb_findings *finding
     }
 }
 
+static void examine_plugins(const json_t *info, struct dwb_findings *findings)
+{
+    const json_t *plugins = json_object_get(info, "plugins"), *file;
+    const char *reason = text_of(plugins, "reason");
+    size_t i;
+
+    if (!plugins)
+        return; /* an older daemon */
+    if (!json_is_true(json_object_get(plugins, "enabled")))
+        dwb_findings_add(findings, DWB_FINDING_OK, "plugins", NULL,
+                         "dwbenchctl run --plugin FILE takes yours; this daemon takes none: %s",
+                         reason ? reason : "not known why");
+    else if (reason && reason[0])
+        dwb_findings_add(findings, DWB_FINDING_NOTE, "plugins", NULL, "%s", reason);
+    else if (json_array_size(json_object_get(plugins, "files")) == 0)
+        dwb_findings_add(findings, DWB_FINDING_OK, "plugins", NULL, "taken; there is none");
+    json_array_foreach(json_object_get(plugins, "files"), i, file)
+    {
+        const char *name = text_of(file, "name"), *why = text_of(file, "reason");
+
+        if (json_is_true(json_object_get(file, "available")))
+            dwb_findings_add(findings, DWB_FINDING_OK, "plugin", NULL, "%s", name ? name : "?");
+        else
+            dwb_findings_add(findings, DWB_FINDING_NOTE, "plugin", NULL, "%s: %s",
+                             name ? name : "?", why ? why : "not available");
+    }
+}
+
 /* What would make it count, by what came of the attempt; docs/counters.md has more words. */
 static const char *remedy_of(const char *outcome_name)
 {
@@ -202,6 +230,23 @@ static bool has_outcome(const json_t *counters, const char *outcome)
             return true;
     }
     return false;
+}
+
+/* What holds of a worker's isolation; without a reason all of it does. */
+static void examine_sandbox(const json_t *environment, struct dwb_findings *findings)
+{
+    const json_t *sandbox = json_object_get(environment, "sandbox");
+    const char *reason = text_of(sandbox, "reason");
+
+    if (reason && reason[0])
+        dwb_findings_add(findings, DWB_FINDING_NOTE, "sandbox",
+                         "a kernel from 5.13 on with landlock in its lsm= list; in a container: a "
+                         "seccomp profile that allows seccomp and landlock_*",
+                         "workers are less isolated than they could be: %s", reason);
+    else if (reason)
+        dwb_findings_add(findings, DWB_FINDING_OK, "sandbox", NULL,
+                         "workers are shut in by seccomp and Landlock (version %lld)",
+                         (long long)json_integer_value(json_object_get(sandbox, "landlock")));
 }
 
 static void examine_simulation(const json_t *machine, struct dwb_findings *findings)
@@ -307,9 +352,11 @@ void dwb_doctor_examine(const json_t *info, struct dwb_findings *findings)
     }
     examine_cpu(machine, findings);
     examine_backends(machine, findings);
+    examine_plugins(info, findings);
     examine_counters(info, findings);
     examine_perf(environment, json_object_get(info, "counters"), findings);
     examine_simulation(machine, findings);
+    examine_sandbox(environment, findings);
     examine_frequency(environment, findings);
     examine_disturbance(environment, findings);
 }

@@ -11,6 +11,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -101,7 +102,8 @@ int dwb_input_suites(char ***ret_names, size_t *ret_n)
         dwb_input_free_names(names, n);
         return r;
     }
-    qsort(names, n, sizeof(*names), compare_names);
+    if (n > 0)
+        qsort(names, n, sizeof(*names), compare_names);
     *ret_names = names;
     *ret_n = n;
     return 0;
@@ -183,6 +185,25 @@ static int from_argument(const char *name, struct dwb_spec **ret_spec)
         return DWB_EXIT_USAGE;
     }
     return parse(text, n, name, ret_spec);
+}
+
+int dwb_input_plugins(const struct dwb_cli *cli, struct dwb_spec *spec)
+{
+    DWB_CLEANUP(dwb_diags_freep) struct dwb_diags *diags = dwb_diags_new();
+    char text[DWB_PLUGINS_MAX * PATH_MAX] = "";
+
+    for (size_t i = 0, n = 0; i < cli->n_plugins && n < sizeof(text); i++)
+        n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s", i ? "," : "", cli->plugins[i]);
+    if (!text[0])
+        return DWB_EXIT_OK;
+    if (!diags) {
+        dwb_say("no memory for the document");
+        return DWB_EXIT_USAGE;
+    }
+    if (dwb_spec_set(spec, "plugin", text, diags) == 0)
+        return DWB_EXIT_OK;
+    dwb_diags_print(diags, "command line", stderr);
+    return DWB_EXIT_USAGE;
 }
 
 int dwb_input_spec(const struct dwb_cli *cli, struct dwb_spec **ret_spec)

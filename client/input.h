@@ -10,6 +10,9 @@
 
 #include <stddef.h>
 
+/* Names in --plugin become the document's. DWB_EXIT_OK or DWB_EXIT_USAGE. */
+int dwb_input_plugins(const struct dwb_cli *cli, struct dwb_spec *spec);
+
 /* From cli->layer or cli->arguments[0]. DWB_EXIT_OK or DWB_EXIT_USAGE. */
 int dwb_input_spec(const struct dwb_cli *cli, struct dwb_spec **ret_spec);
 

@@ -56,7 +56,9 @@ int dwb_job_render(const json_t *document, const struct dwb_cli *cli, int fd, ch
     dwb_terminal_of(fd, &terminal);
     stream = r == 0 ? open_memstream(&text, &n) : NULL;
     if (stream) {
-        r = dwb_render(report, cli->format, &terminal, stream);
+        r = cli->environment ? dwb_render_environment(json_object_get(document, "environment"),
+                                                      cli->format, &terminal, stream)
+                             : dwb_render(report, cli->format, &terminal, stream);
         if (fclose(stream) != 0)
             r = -ENOMEM;
     }

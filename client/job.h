@@ -12,9 +12,9 @@
 int dwb_job_fetch(struct dwb_http *http, const char *id, json_t **ret_document);
 
 /*
- * Renders the document in the format of the command line and writes it. DWB_EXIT_OK, or what the
- * document says about itself: outputs wrong (DWB_EXIT_FAILED) or a layer without a ratio
- * (DWB_EXIT_INCONCLUSIVE).
+ * Renders the document, or with --environment that part of it, in the format of the command line
+ * and writes it. DWB_EXIT_OK, or what the document says about itself: outputs wrong
+ * (DWB_EXIT_FAILED) or a layer without a ratio (DWB_EXIT_INCONCLUSIVE).
  */
 int dwb_job_report(const json_t *document, const struct dwb_cli *cli, struct dwb_output *output);
 

@@ -23,6 +23,7 @@
 #define EXPLAIN_MS  500
 #define LOG_TAIL    2048
 #define DIR_PATTERN "dwbench-run-XXXXXX"
+#define PLUGINS     "plugins"
 
 /* The user's runtime directory is memory and private; a socket's path must stay short. */
 static int make_directory(struct dwb_private_daemon *daemon)
@@ -65,10 +66,9 @@ static void become_daemon(const struct dwb_private_daemon *daemon, const char *p
                           const struct dwb_private_daemon_options *options, int listen_fd,
                           int log_fd, pid_t parent)
 {
-    const char *arguments[8] = {program, "--state-dir", NULL};
+    const char *arguments[10] = {program, "--state-dir", NULL};
     size_t n = 3;
-
-    char state_dir[128], pid[16];
+    char state_dir[128], plugin_dir[128], pid[16];
     sigset_t none;
     int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 
@@ -104,9 +104,23 @@ static void become_daemon(const struct dwb_private_daemon *daemon, const char *p
         arguments[n++] = "--worker-b";
         arguments[n++] = options->worker_b;
     }
+    if (options->plugins) {
+        snprintf(plugin_dir, sizeof(plugin_dir), "%s/" PLUGINS, daemon->directory);
+        arguments[n++] = "--plugin-dir";
+        arguments[n++] = plugin_dir;
+    }
     execv(program, (char *const *)(uintptr_t)arguments); /* exec does not write to them */
     dprintf(STDERR_FILENO, "%s: %s\n", program, strerror(errno));
     _exit(127);
+}
+
+static int copy_plugins(const struct dwb_private_daemon *daemon,
+                        const struct dwb_plugin_files *plugins)
+{
+    char directory[128];
+
+    snprintf(directory, sizeof(directory), "%s/" PLUGINS, daemon->directory);
+    return plugins ? dwb_plugin_files_copy(plugins, directory) : 0;
 }
 
 int dwb_private_daemon_start(const struct dwb_private_daemon_options *options,
@@ -125,6 +139,8 @@ int dwb_private_daemon_start(const struct dwb_private_daemon_options *options,
     r = make_directory(&daemon);
     if (r == 0)
         r = listen_on(daemon.socket_path, &listen_fd);
+    if (r == 0)
+        r = copy_plugins(&daemon, options->plugins);
     if (r == 0) {
         log_fd = open(daemon.log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
         r = log_fd < 0 ? -errno : 0;

@@ -7,6 +7,8 @@
  * takes part in no job control of the terminal, and its log stays in the directory until the end.
  */
 
+#include "client/plugins.h"
+
 #include <sys/types.h>
 
 struct dwb_private_daemon {
@@ -16,7 +18,8 @@ struct dwb_private_daemon {
     char log_path[128];
 };
 
-struct dwb_private_daemon_options {  /* NULL = as the daemon has it; borrowed during the call */
+struct dwb_private_daemon_options { /* NULL = as the daemon has it; borrowed during the call */
+    const struct dwb_plugin_files *plugins; /* copies of them are its plugin_dir */
     const char *worker_a, *worker_b; /* absolute paths: sides of a comparison of two programs */
 };
 

@@ -95,6 +95,17 @@ static void csv_counters(FILE *out, const struct dwb_report_row *row)
     }
 }
 
+static void csv_measuring(FILE *out, const struct dwb_report_row *row)
+{
+    const double values[] = {row->wall_ns, row->kernel_ns, row->kernel_share};
+
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+        fputc(',', out);
+        if (isfinite(values[i]))
+            fprintf(out, "%.12g", values[i]);
+    }
+}
+
 static void csv_row(FILE *out, const char *job, const struct dwb_report_row *row)
 {
     csv_text(out, job);
@@ -130,6 +141,7 @@ static void csv_row(FILE *out, const char *job, const struct dwb_report_row *row
         csv_bound(out, &row->bounds[k], k + 1 == DWB_REPORT_N_BOUNDS);
     csv_simulated(out, row);
     csv_counters(out, row);
+    csv_measuring(out, row);
     fputs("\r\n", out);
 }
 
@@ -162,7 +174,7 @@ int dwb_render_csv(const struct dwb_report *report, FILE *out)
             fprintf(out, ",%s_%s", bounded[k], dwb_report_counter_names[i]);
     for (size_t i = 0; i < DWB_REPORT_N_COUNTERS; i++)
         fprintf(out, ",ratio_%s", dwb_report_counter_names[i]);
-    fputs("\r\n", out);
+    fputs(",measuring_wall_ns,measuring_kernel_ns,measuring_share\r\n", out);
     for (size_t i = 0; i < report->n_rows; i++)
         csv_row(out, id, &report->rows[i]);
     return 0;

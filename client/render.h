@@ -37,5 +37,9 @@ int dwb_render_comparison_junit(const json_t *document, FILE *out);
 int dwb_render_comparison_markdown(const json_t *document, FILE *out);
 int dwb_render_comparison_html(const json_t *document, FILE *out);
 
+/* The environment record alone: JSON as it is, CSV a member a line, else for people. 0, -ENOMEM. */
+int dwb_render_environment(const json_t *environment, enum dwb_format format,
+                           const struct dwb_terminal *terminal, FILE *out);
+
 /* One RFC 4180 field: quoted when it must be. */
 void dwb_csv_field(FILE *out, const char *text);

@@ -71,7 +71,10 @@ static void footer_counters(const struct dwb_report *report, const struct dwb_te
 
         json_object_foreach(operations, operation_name, operation)
         {
-            json_t *counters = json_object_get(operation, "counters");
+            /* What never ran had nothing to be counted. */
+            json_t *counters = json_string_value(json_object_get(operation, "kernel"))
+                                   ? json_object_get(operation, "counters")
+                                   : NULL;
 
             json_object_foreach(counters, name, counter)
             {
@@ -111,6 +114,23 @@ static void footer_dropped(const struct dwb_report *report, const struct dwb_ter
     dwb_terminal_wrap(out, line, LABEL_INDENT, terminal->columns);
 }
 
+/* Of the whole job, or nothing where an older daemon did not tell. */
+static void footer_measuring(const struct dwb_report *report, const struct dwb_terminal *terminal,
+                             FILE *out)
+{
+    const json_t *measuring =
+        json_object_get(json_object_get(report->document, "job"), "measuring");
+    const json_t *share = json_object_get(measuring, "share");
+    char line[128];
+
+    if (!json_is_number(share))
+        return;
+    snprintf(line, sizeof(line), "measuring: %.0f%% of %.1f s in timed calls and their warm-up",
+             100 * json_number_value(share),
+             json_number_value(json_object_get(measuring, "wall_ns")) / 1e9);
+    dwb_terminal_wrap(out, line, LABEL_INDENT, terminal->columns);
+}
+
 static void footer_line(const char *label, const char *text, const struct dwb_terminal *terminal,
                         FILE *out)
 {
@@ -135,6 +155,7 @@ void dwb_render_footer(const struct dwb_report *report, const struct dwb_termina
         LABEL_INDENT, terminal->columns);
     footer_counters(report, terminal, out);
     footer_dropped(report, terminal, out);
+    footer_measuring(report, terminal, out);
     footer_line("machine", dwb_figure_machine(report, text, sizeof(text)), terminal, out);
     footer_line("kernels", dwb_figure_kernels(report, text, sizeof(text)), terminal, out);
 }

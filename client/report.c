@@ -137,6 +137,7 @@ static void read_row(const json_t *entry, struct dwb_report_row *row)
     const json_t *operations = json_object_get(entry, "operations");
     const json_t *verification = json_object_get(entry, "verification");
     const json_t *bounds = json_object_get(json_object_get(entry, "explain"), "bounds");
+    const json_t *measuring = json_object_get(entry, "measuring");
 
     row->entry = entry;
     read_layer(json_object_get(entry, "layer"), row);
@@ -171,6 +172,9 @@ static void read_row(const json_t *entry, struct dwb_report_row *row)
     row->dropped_share = number(entry, "dropped_share");
     row->peak_gflops = number(json_object_get(entry, "machine"), "peak_gflops");
     row->n_replicates = number(entry, "replicates");
+    row->wall_ns = number(measuring, "wall_ns");
+    row->kernel_ns = number(measuring, "kernel_ns");
+    row->kernel_share = number(measuring, "share");
     read_counters(entry, row);
     read_simulated(entry, row);
     row->outputs_wrong = count(verification, "mismatched") > 0;
@@ -251,6 +255,19 @@ bool dwb_report_totals_of(const struct dwb_report *report, struct dwb_report_tot
     return true;
 }
 
+/* A plugin without a form of the layer has no ratio by nature: its own figures are the answer. */
+static bool is_partial(const struct dwb_report_row *row)
+{
+    bool lacks = false, has = false;
+
+    for (size_t k = 0; k < DWB_REPORT_N_OPERATIONS; k++) {
+        has = has || isfinite(row->operations[k].floor_ns);
+        lacks = lacks || !row->operations[k].kernel;
+    }
+    return lacks && has && row->backend &&
+           strncmp(row->backend, DWB_PLUGIN_PREFIX, strlen(DWB_PLUGIN_PREFIX)) == 0;
+}
+
 int dwb_report_exit(const struct dwb_report *report)
 {
     int r = DWB_EXIT_OK;
@@ -258,7 +275,7 @@ int dwb_report_exit(const struct dwb_report *report)
     for (size_t i = 0; i < report->n_rows; i++) {
         if (report->rows[i].outputs_wrong)
             return DWB_EXIT_FAILED;
-        if (!isfinite(report->rows[i].ratio))
+        if (!isfinite(report->rows[i].ratio) && !is_partial(&report->rows[i]))
             r = DWB_EXIT_INCONCLUSIVE;
     }
     return report->n_rows ? r : DWB_EXIT_INCONCLUSIVE;

@@ -79,6 +79,7 @@ struct dwb_report_row {
     double flops_over_analytic; /* of the standard form: counted over executed */
     double simulated[DWB_REPORT_N_BOUNDS][DWB_REPORT_N_SIMULATED]; /* NAN = was not simulated */
     double simulated_ratio[DWB_REPORT_N_SIMULATED];                /* separable over standard */
+    double wall_ns, kernel_ns, kernel_share; /* of its workers; the share 0..1 */
     bool outputs_wrong;
     const json_t *entry;
 };

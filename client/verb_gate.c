@@ -12,6 +12,7 @@
 #include "client/input.h"
 #include "client/interrupt.h"
 #include "client/job.h"
+#include "client/plugins.h"
 #include "client/private_daemon.h"
 #include "client/verbs.h"
 #include "client/watch.h"
@@ -31,9 +32,24 @@ struct gate {
     bool alone;         /* the daemon has this one job */
     struct dwb_private_daemon daemon;
     char *programs[2]; /* of worker:PATH, absolute; NULL = the side is none */
+    bool has_path[2];  /* the side was given with a path: worker:PATH, plugin:PATH */
+    struct dwb_plugin_files plugins;
 };
 
 /* ---- the command line ---- */
+
+/* The PATH of "worker:PATH" or "plugin:PATH" among the words of a side, or NULL; to be freed. */
+static char *path_of(const char *text, const char *kind, size_t *ret_at)
+{
+    for (const char *word = text; word; word = strchr(word, ',')) {
+        word += *word == ',';
+        if (strncmp(word, kind, strlen(kind)) != 0)
+            continue;
+        *ret_at = (size_t)(word - text) + strlen(kind);
+        return strndup(text + *ret_at, strcspn(text + *ret_at, ","));
+    }
+    return NULL;
+}
 
 static bool is_program(const char *path)
 {
@@ -46,12 +62,29 @@ static bool is_program(const char *path)
     return access(path, X_OK) == 0;
 }
 
-/* A side as it goes into the job: worker:PATH becomes the name under which the daemon knows it. */
+/* Finds the file; *ret_name is what the daemon knows it by. */
+static int take_path(struct gate *gate, size_t i, const char *flag, const char *program,
+                     const char *plugin, const char **ret_name)
+{
+    gate->has_path[i] = true;
+    if (plugin)
+        return dwb_plugin_files_add(&gate->plugins, plugin, ret_name);
+    gate->programs[i] = realpath(program, NULL);
+    if (!gate->programs[i] || !is_program(gate->programs[i])) {
+        dwb_say("%s: no program %s: %s", flag, program, strerror(errno));
+        return DWB_EXIT_USAGE;
+    }
+    *ret_name = i ? "b" : "a";
+    return DWB_EXIT_OK;
+}
+
+/* A side as it goes into the job: a path becomes the name under which the daemon knows the file. */
 static int translate_side(struct gate *gate, size_t i, char *buffer, size_t size)
 {
-    const char *text = gate->cli->side_keys[i], *word = text ? strstr(text, "worker:") : NULL;
-    const char *flag = i ? "--b" : "--a";
-    dwb_cleanup_free char *path = NULL;
+    const char *text = gate->cli->side_keys[i], *flag = i ? "--b" : "--a", *name = NULL;
+    dwb_cleanup_free char *program = NULL, *plugin = NULL;
+    size_t at = 0;
+    int r;
 
     if (!text && (i ? gate->spec->options.has_b : gate->spec->options.has_a))
         return DWB_EXIT_OK; /* the document has it */
@@ -60,22 +93,19 @@ static int translate_side(struct gate *gate, size_t i, char *buffer, size_t size
         return DWB_EXIT_USAGE;
     }
     snprintf(buffer, size, "%s", text);
-    if (!word || (word > text && word[-1] != ','))
-        return DWB_EXIT_OK;
+    program = path_of(text, "worker:", &at);
+    plugin = program ? NULL : path_of(text, "plugin:", &at);
+    if ((!program && !plugin) || (gate->cli->socket && plugin && !strchr(plugin, '/')))
+        return DWB_EXIT_OK; /* a service has plugins by their names */
     if (gate->cli->socket) {
         dwb_say("%s: value `%s': a service takes no path; leave --socket out", flag, text);
         return DWB_EXIT_USAGE;
     }
-    word += strlen("worker:");
-    path = strndup(word, strcspn(word, ","));
-    gate->programs[i] = path ? realpath(path, NULL) : NULL;
-    if (!gate->programs[i] || !is_program(gate->programs[i])) {
-        dwb_say("%s: no program %s: %s", flag, path ? path : "", strerror(errno));
-        return DWB_EXIT_USAGE;
-    }
-    snprintf(buffer, size, "%.*s%c%s", (int)(word - text), text, i ? 'b' : 'a',
-             word + strcspn(word, ","));
-    return DWB_EXIT_OK;
+    r = take_path(gate, i, flag, program, plugin, &name);
+    if (r == DWB_EXIT_OK)
+        snprintf(buffer, size, "%.*s%s%s", (int)at, text, name,
+                 text + at + strlen(program ? program : plugin));
+    return r;
 }
 
 static int set_sides(struct gate *gate)
@@ -197,7 +227,7 @@ static void name_sides(const struct gate *gate, json_t *document)
     json_t *item;
 
     for (size_t k = 0; k < 2; k++) {
-        if (!gate->programs[k])
+        if (!gate->has_path[k])
             continue;
         json_object_set_new(json_object_get(document, keys[k]), "what",
                             json_string(gate->cli->side_keys[k]));
@@ -208,7 +238,11 @@ static void name_sides(const struct gate *gate, json_t *document)
 
 static int measure_in_private(struct gate *gate, json_t **ret_document)
 {
-    const struct dwb_private_daemon_options options = {gate->programs[0], gate->programs[1]};
+    const struct dwb_private_daemon_options options = {
+        .plugins = gate->plugins.names.n ? &gate->plugins : NULL,
+        .worker_a = gate->programs[0],
+        .worker_b = gate->programs[1],
+    };
     int r = dwb_private_daemon_start(&options, &gate->daemon);
 
     gate->socket = gate->daemon.socket_path;

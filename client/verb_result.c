@@ -28,8 +28,11 @@ const struct dwb_verb dwb_verb_result = {
     .name = "result",
     .arguments = "JOB",
     .summary = "print the report of a finished job",
-    .help = "Prints the report of a job that is done; --format json gives the whole document.",
-    .options = DWB_OPTION_SOCKET | DWB_OPTION_REPORT | DWB_OPTION_OUTPUT | DWB_OPTION_TIMEOUT,
+    .help = "Prints the report of a job that is done; --format json gives the whole document.\n"
+            "--environment prints what its processes recorded of the machine, and why a member\n"
+            "could not be read; with --format json that object alone.",
+    .options = DWB_OPTION_SOCKET | DWB_OPTION_ENVIRONMENT | DWB_OPTION_REPORT | DWB_OPTION_OUTPUT |
+               DWB_OPTION_TIMEOUT,
     .min_arguments = 1,
     .max_arguments = 1,
     .run = run,

@@ -7,6 +7,7 @@
 #include "client/input.h"
 #include "client/interrupt.h"
 #include "client/job.h"
+#include "client/plugins.h"
 #include "client/private_daemon.h"
 #include "client/verbs.h"
 #include "client/watch.h"
@@ -45,12 +46,17 @@ static int measure(const struct dwb_cli *cli, const struct dwb_spec *spec,
 static int run(const struct dwb_cli *cli)
 {
     DWB_CLEANUP(dwb_spec_freep) struct dwb_spec *spec = NULL;
-    const struct dwb_private_daemon_options options = {0};
+    struct dwb_private_daemon_options options = {0};
     struct dwb_private_daemon daemon = {0};
+    struct dwb_plugin_files plugins = {0};
     json_t *document = NULL;
     struct dwb_output output;
     int r = dwb_input_spec(cli, &spec);
 
+    for (size_t i = 0; r == DWB_EXIT_OK && i < cli->n_plugins; i++)
+        r = dwb_plugin_files_add(&plugins, cli->plugins[i], NULL);
+    if (r == DWB_EXIT_OK)
+        r = dwb_plugin_files_name(&plugins, spec);
     if (r == DWB_EXIT_OK)
         r = dwb_output_open(cli->output, &output);
     if (r != DWB_EXIT_OK)
@@ -58,6 +64,7 @@ static int run(const struct dwb_cli *cli)
     /* From here on nothing may end this process before the directory is gone. */
     dwb_interrupt_install();
     signal(SIGPIPE, SIG_IGN);
+    options.plugins = plugins.names.n ? &plugins : NULL;
     r = dwb_private_daemon_start(&options, &daemon);
     if (r == DWB_EXIT_OK)
         r = measure(cli, spec, &daemon, &document);
@@ -80,9 +87,10 @@ const struct dwb_verb dwb_verb_run = {
         "- standard input, SUITE the name of a shipped suite.\n\n"
         "    dwbenchctl run example\n"
         "    dwbenchctl run mobilenet_v1 --budget 1s --format csv -o v1.csv\n"
-        "    dwbenchctl run --layer Dk=3,Dx=56,M=128,N=128 --isa avx2",
-    .options = DWB_OPTION_LAYER | DWB_OPTION_JOB | DWB_OPTION_REPORT | DWB_OPTION_OUTPUT |
-               DWB_OPTION_TIMEOUT | DWB_OPTION_QUIET,
+        "    dwbenchctl run --layer Dk=3,Dx=56,M=128,N=128 --isa avx2\n"
+        "    dwbenchctl run --layer Dk=3,Dx=56,M=128,N=128 --plugin ./mine.so",
+    .options = DWB_OPTION_PLUGIN | DWB_OPTION_LAYER | DWB_OPTION_JOB | DWB_OPTION_ENVIRONMENT |
+               DWB_OPTION_REPORT | DWB_OPTION_OUTPUT | DWB_OPTION_TIMEOUT | DWB_OPTION_QUIET,
     .max_arguments = 1,
     .run = run,
 };

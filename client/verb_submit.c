@@ -132,6 +132,8 @@ static int run(const struct dwb_cli *cli)
     int r = dwb_input_spec(cli, &spec);
 
     if (r == DWB_EXIT_OK)
+        r = dwb_input_plugins(cli, spec);
+    if (r == DWB_EXIT_OK)
         r = check(cli);
     if (r == DWB_EXIT_OK)
         r = dwb_output_open(cli->output, &output);
@@ -169,9 +171,9 @@ const struct dwb_verb dwb_verb_submit = {
         "and html: the comparison alone), and "
         "the\n"
         "exit status is the comparison's: 0 the same or faster, 1 slower, 5 not resolved.",
-    .options = DWB_OPTION_SOCKET | DWB_OPTION_LAYER | DWB_OPTION_JOB | DWB_OPTION_REPORT |
-               DWB_OPTION_OUTPUT | DWB_OPTION_TIMEOUT | DWB_OPTION_QUIET | DWB_OPTION_WAIT |
-               DWB_OPTION_KEY | DWB_OPTION_BASELINE | DWB_OPTION_FORCE,
+    .options = DWB_OPTION_PLUGIN | DWB_OPTION_SOCKET | DWB_OPTION_LAYER | DWB_OPTION_JOB |
+               DWB_OPTION_REPORT | DWB_OPTION_OUTPUT | DWB_OPTION_TIMEOUT | DWB_OPTION_QUIET |
+               DWB_OPTION_WAIT | DWB_OPTION_KEY | DWB_OPTION_BASELINE | DWB_OPTION_FORCE,
     .max_arguments = 1,
     .run = run,
 };

@@ -1,6 +1,7 @@
 #include "common/diag.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,21 @@ struct dwb_diags *dwb_diags_new(void)
 void dwb_diags_free(struct dwb_diags *diags)
 {
     free(diags);
+}
+
+/* C1 controls, line separators and directional overrides can rewrite what a reader sees; what has
+ * no width makes two texts look the same. */
+static bool misleads(uint32_t code)
+{
+    static const struct {
+        uint32_t first, last;
+    } ranges[] = {{0x80, 0x9f},     {0xad, 0xad},     {0x61c, 0x61c},  {0x200b, 0x200f},
+                  {0x2028, 0x202e}, {0x2060, 0x206f}, {0xfeff, 0xfeff}};
+
+    for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++)
+        if (code >= ranges[i].first && code <= ranges[i].last)
+            return true;
+    return false;
 }
 
 /* Length of the valid UTF-8 sequence at text[0..length) that is fit to print; 0 = escape a byte. */
@@ -36,11 +52,9 @@ static size_t printable(const unsigned char *text, size_t length)
             return 0;
         code = code << 6 | (text[i] & 0x3f);
     }
-    /* C1 controls, line separators and directional overrides can rewrite what a reader sees. */
-    if (code < least[n] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff) || code < 0xa0 ||
-        (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069))
+    if (code < least[n] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff))
         return 0;
-    return n;
+    return misleads(code) ? 0 : n;
 }
 
 void dwb_escape(char *buffer, size_t size, const char *text, size_t length)

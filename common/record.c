@@ -102,6 +102,22 @@ static json_t *subjects_to_json(const struct dwb_record *record)
     return array;
 }
 
+static json_t *omissions_to_json(const struct dwb_record *record)
+{
+    json_t *array = json_array();
+
+    for (size_t i = 0; array && i < record->n_omissions; i++) {
+        const struct dwb_omission *o = &record->omissions[i];
+        json_t *item = json_pack("{s:s, s:s, s:s}", "operation", dwb_operation_name(o->operation),
+                                 "backend", o->backend, "reason", o->reason);
+        if (json_array_append_new(array, item) < 0) {
+            json_decref(array);
+            return NULL;
+        }
+    }
+    return array;
+}
+
 static json_t *samples_to_json(const struct dwb_record *record)
 {
     json_t *array = json_array();
@@ -168,6 +184,11 @@ json_t *dwb_record_to_json(const struct dwb_record *record)
         counters_to_json(record), "readings", readings_to_json(record), "environment",
         record->environment ? json_incref(record->environment) : json_object());
 
+    if (object && record->n_omissions &&
+        json_object_set_new(object, "omissions", omissions_to_json(record)) < 0) {
+        json_decref(object);
+        return NULL;
+    }
     if (object && record->simulation &&
         json_object_set_new(object, "simulation", dwb_simulation_to_json(record->simulation)) < 0) {
         json_decref(object);
@@ -409,6 +430,35 @@ static int take_samples_and_readings(const json_t *samples, const json_t *readin
     return r;
 }
 
+static int take_omission(json_t *item, struct dwb_omission *omission)
+{
+    json_t *operation, *backend, *reason;
+
+    if (json_unpack_ex(item, NULL, JSON_STRICT, "{s:o, s:o, s:o}", "operation", &operation,
+                       "backend", &backend, "reason", &reason) < 0 ||
+        !json_is_string(operation) ||
+        dwb_operation_from_name(json_string_value(operation), &omission->operation) < 0 ||
+        omission->operation > DWB_OPERATION_SEPARABLE ||
+        take_text(backend, omission->backend, sizeof omission->backend) < 0 ||
+        omission->backend[0] == '\0' ||
+        take_text(reason, omission->reason, sizeof omission->reason) < 0 ||
+        omission->reason[0] == '\0')
+        return -EINVAL;
+    return 0;
+}
+
+/* Only there when there is one: records from before there were plugins have no such member. */
+static int take_omissions(const json_t *omissions, struct dwb_record *record)
+{
+    int r = omissions ? make_room(omissions, SUBJECTS_MAX, sizeof *record->omissions,
+                                  &record->omissions, &record->n_omissions)
+                      : 0;
+
+    for (size_t i = 0; r == 0 && i < record->n_omissions; i++)
+        r = take_omission(json_array_get(omissions, i), &record->omissions[i]);
+    return r;
+}
+
 /* The member is only there when it was asked for. */
 static int take_simulation(const json_t *simulation, struct dwb_record *record)
 {
@@ -421,18 +471,19 @@ int dwb_record_from_json(const json_t *object, struct dwb_record **ret_record)
 {
     DWB_CLEANUP(dwb_record_freep) struct dwb_record *record = NULL;
     json_t *type, *schema, *layer, *replicate, *cpu, *seed, *cache, *elapsed, *kernel;
-    json_t *subjects, *samples, *counters, *readings, *environment, *simulation = NULL;
+    json_t *subjects, *samples, *counters, *readings, *environment;
+    json_t *omissions = NULL, *simulation = NULL;
     int r;
 
     /* json_unpack does not write to what it reads, but its parameter is not const. */
     if (json_unpack_ex((json_t *)(uintptr_t)object, NULL, JSON_STRICT,
                        "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
-                       "s?o}",
+                       "s?o, s?o}",
                        "type", &type, "schema", &schema, "layer", &layer, "replicate", &replicate,
                        "cpu", &cpu, "seed", &seed, "cache", &cache, "elapsed_ns", &elapsed,
                        "kernel_ns", &kernel, "subjects", &subjects, "samples", &samples, "counters",
-                       &counters, "readings", &readings, "environment", &environment, "simulation",
-                       &simulation) < 0)
+                       &counters, "readings", &readings, "environment", &environment, "omissions",
+                       &omissions, "simulation", &simulation) < 0)
         return -EINVAL;
     if (!json_is_string(type) || strcmp(json_string_value(type), "replicate") != 0 ||
         !json_is_string(schema) || strcmp(json_string_value(schema), DWB_RECORD_SCHEMA) != 0 ||
@@ -453,6 +504,8 @@ int dwb_record_from_json(const json_t *object, struct dwb_record **ret_record)
     if (r == 0)
         r = take_samples_and_readings(samples, readings, record);
     if (r == 0)
+        r = take_omissions(omissions, record);
+    if (r == 0)
         r = take_simulation(simulation, record);
     if (r < 0)
         return r;
@@ -469,6 +522,7 @@ void dwb_record_free(struct dwb_record *record)
     free(record->samples);
     free(record->counters);
     free(record->readings);
+    free(record->omissions);
     json_decref(record->environment);
     dwb_simulation_free(record->simulation);
     free(record);

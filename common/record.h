@@ -11,6 +11,7 @@
  */
 
 #include "common/layer.h"
+#include "common/plugins.h"
 #include "common/simulation.h"
 #include "common/spec.h"
 
@@ -49,18 +50,26 @@ enum dwb_outcome { /* of the attempt to count: a closed list, each with a remedy
 
 struct dwb_subject {
     enum dwb_operation operation;
-    char backend[24];       /* "native", "onednn", ...; "" for canary and probes */
-    char isa[16];           /* "avx2", ...; of the kernel that runs */
-    char kernel[128];       /* registry name(s), "a + b" for a composite */
-    char algorithm[48];     /* "direct", "gemm", ... */
-    char level[8];          /* probes of memory: "L1", "L2", "L3", "DRAM"; else "" */
-    uint64_t macs_nominal;  /* a call; 0 for memory probes */
-    uint64_t macs_executed; /* a call */
-    uint64_t bytes;         /* a call, memory probes: bytes read plus written; else 0 */
-    uint32_t verified;      /* output positions compared with the oracle; 0 = not an operation */
-    uint32_t mismatched;    /* of those, past the tolerance */
-    double worst_error;     /* largest |error| / tolerance seen */
-    char side;              /* 'a' or 'b' of a comparison; 0 = it is not part of one */
+    char backend[DWB_BACKEND_NAME_MAX]; /* "native", "onednn", "plugin:mine", ...; "" for canary
+                                         * and probes */
+    char isa[16];                       /* "avx2", ...; of the kernel that runs */
+    char kernel[128];                   /* registry name(s), "a + b" for a composite */
+    char algorithm[48];                 /* "direct", "gemm", ... */
+    char level[8];                      /* probes of memory: "L1", "L2", "L3", "DRAM"; else "" */
+    uint64_t macs_nominal;              /* a call; 0 for memory probes */
+    uint64_t macs_executed;             /* a call */
+    uint64_t bytes;                     /* a call, memory probes: bytes read plus written; else 0 */
+    uint32_t verified;   /* output positions compared with the oracle; 0 = not an operation */
+    uint32_t mismatched; /* of those, past the tolerance */
+    double worst_error;  /* largest |error| / tolerance seen */
+    char side;           /* 'a' or 'b' of a comparison; 0 = it is not part of one */
+};
+
+/* An operation that a backend was asked for and does not have, for this layer or at all. */
+struct dwb_omission {
+    enum dwb_operation operation;
+    char backend[DWB_BACKEND_NAME_MAX];
+    char reason[160];
 };
 
 enum {                          /* dwb_sample.flags: external signals seen during the sample */
@@ -115,7 +124,9 @@ struct dwb_record {
     size_t n_counters;
     struct dwb_reading *readings;
     size_t n_readings;
-    json_t *environment;               /* object; unreadable members are null */
+    json_t *environment;            /* object; unreadable members are null */
+    struct dwb_omission *omissions; /* only plugins have any */
+    size_t n_omissions;
     struct dwb_simulation *simulation; /* NULL = was not asked for in this replicate */
 };
 

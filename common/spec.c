@@ -108,6 +108,15 @@ static int set_backends(struct dwb_spec *spec, const char *value, char *message)
     return 0;
 }
 
+static int set_plugin(struct dwb_spec *spec, const char *value, char *message)
+{
+    if (dwb_plugins_from_text(value, &spec->options.plugins) < 0)
+        return complain(message, "must be the file name of a plugin, such as mine.so, or two of "
+                                 "them: up to 48 letters, digits, dots, underscores or hyphens, "
+                                 "then .so; no directory");
+    return 0;
+}
+
 static int set_simulate(struct dwb_spec *spec, const char *value, char *message)
 {
     spec->options.simulate = strcmp(value, "true") == 0;
@@ -219,6 +228,7 @@ int dwb_spec_option(struct dwb_spec *spec, const char *key, const char *value,
         {"replicates", set_replicates},
         {"seed", set_seed},
         {"backends", set_backends},
+        {"plugin", set_plugin},
         {"simulate", set_simulate},
         {"geometry", set_geometry},
         {"a", set_a},
@@ -359,8 +369,41 @@ static int check_sides(const struct dwb_options *options, struct dwb_diags *diag
     /* n_calls is 1 there, which is no multiple of K. */
     if (options->cache == DWB_CACHE_COLD && (a->extra_every || b->extra_every))
         return refuse_sides(diags, "cache", "must be warm where a slowdown is planted");
+    if (options->backends != DWB_BACKEND_NATIVE)
+        return refuse_sides(diags, "backends",
+                            "is for measuring a ratio; a comparison names its backends in a and b");
     if (options->simulate)
         return refuse_sides(diags, "simulate", "is for measuring a ratio, not for comparing sides");
+    return 0;
+}
+
+/* A side's plugin is one of the job's, whoever looks for those. */
+static void name_plugin(struct dwb_options *options, const struct dwb_side *side)
+{
+    struct dwb_plugin_names *plugins = &options->plugins;
+
+    for (uint32_t i = 0; i < plugins->n; i++)
+        if (strcmp(plugins->items[i], side->name) == 0)
+            return;
+    /* dwb_plugin_name_valid has said that it fits. */
+    snprintf(plugins->items[plugins->n++], sizeof plugins->items[0], "%.*s",
+             DWB_PLUGIN_FILE_MAX - 1, side->name);
+}
+
+static int name_plugins(struct dwb_options *options, struct dwb_diags *diags)
+{
+    const struct dwb_side *sides[] = {&options->a, &options->b};
+
+    if (options->has_a)
+        options->plugins.n = 0;
+    for (size_t i = 0; options->has_a && i < 2; i++) {
+        if (sides[i]->kind != DWB_SIDE_PLUGIN)
+            continue;
+        if (!dwb_plugin_name_valid(sides[i]->name))
+            return refuse_sides(diags, i ? "b" : "a",
+                                "must be the file name of a plugin, such as plugin:mine.so");
+        name_plugin(options, sides[i]);
+    }
     return 0;
 }
 
@@ -374,7 +417,8 @@ int dwb_spec_check(struct dwb_spec *spec, struct dwb_diags *diags)
     if (!options->precision_given)
         options->precision =
             options->has_a ? fmax(options->delta / 2, PRECISION_MIN) : DWB_SPEC_PRECISION_DEFAULT;
-    return check_sides(options, diags);
+    int r = check_sides(options, diags);
+    return r < 0 ? r : name_plugins(options, diags);
 }
 
 int dwb_spec_set(struct dwb_spec *spec, const char *key, const char *value, struct dwb_diags *diags)
@@ -414,10 +458,41 @@ json_t *dwb_layer_to_json(const struct dwb_layer *layer)
     return object;
 }
 
+/*
+ * Of a suite's layer: what it has anyway is left out, so that a suite with all the layers that it
+ * may have is no larger than a document may be.
+ */
+static json_t *fields_of_a_suite(const struct dwb_layer *layer)
+{
+    json_t *object = layer_fields(layer);
+
+    if (layer->stride == 1)
+        json_object_del(object, "stride");
+    if (layer->padding == DWB_PADDING_SAME)
+        json_object_del(object, "padding");
+    if (layer->repeat == 1)
+        json_object_del(object, "repeat");
+    return object;
+}
+
+size_t dwb_spec_canonical_events(const struct dwb_spec *spec)
+{
+    enum { OF_OPTIONS = 48, OF_A_LAYER = 12 }; /* a pair is two events, a mapping's ends are two */
+    size_t n = OF_OPTIONS;
+
+    for (size_t i = 0; i < spec->n_layers; i++) {
+        const struct dwb_layer *layer = &spec->declared[i];
+
+        n += OF_A_LAYER + 2 * ((layer->stride != 1) + (layer->padding != DWB_PADDING_SAME) +
+                               (layer->repeat != 1));
+    }
+    return n;
+}
+
 static int append_layers(const struct dwb_spec *spec, json_t *array)
 {
     for (size_t i = 0; i < spec->n_layers; i++) {
-        if (json_array_append_new(array, layer_fields(&spec->declared[i])) < 0)
+        if (json_array_append_new(array, fields_of_a_suite(&spec->declared[i])) < 0)
             return -ENOMEM;
     }
     return 0;
@@ -442,7 +517,7 @@ json_t *dwb_spec_to_json(const struct dwb_spec *spec)
 {
     const struct dwb_options *options = &spec->options;
     json_t *object, *layers;
-    char budget[32], backends[DWB_BACKENDS_TEXT_MAX];
+    char budget[32], backends[DWB_BACKENDS_TEXT_MAX], plugins[DWB_PLUGINS_TEXT_MAX];
     int r;
 
     object =
@@ -458,6 +533,9 @@ json_t *dwb_spec_to_json(const struct dwb_spec *spec)
     dwb_backends_to_text(options->backends, backends);
     r |= json_object_set_new(object, "backends", json_string(backends));
     r |= json_object_set_new(object, "seed", json_integer((json_int_t)options->seed));
+    dwb_plugins_to_text(&options->plugins, plugins);
+    if (plugins[0])
+        r |= json_object_set_new(object, "plugin", json_string(plugins));
     if (options->simulate)
         r |= json_object_set_new(object, "simulate", json_true());
     if (options->geometry[0])

@@ -11,6 +11,7 @@
 
 #include "common/diag.h"
 #include "common/layer.h"
+#include "common/plugins.h"
 #include "common/side.h"
 #include "common/simulation.h"
 #include "common/terms.h"
@@ -37,7 +38,8 @@ struct dwb_options {
     uint32_t replicates;       /* replicates: 10   fresh processes a layer, at least */
     uint64_t seed;             /* seed: 1   inputs, order of blocks and replicates */
     uint32_t backends;         /* backends: native,onednn,xnnpack   or a list; in the same blocks */
-    bool simulate;             /* simulate: true   count one call under Valgrind as well */
+    struct dwb_plugin_names plugins; /* plugin: mine.so   kernels of the user's own, or a list */
+    bool simulate;                   /* simulate: true   count one call under Valgrind as well */
     char geometry[DWB_GEOMETRY_TEXT_MAX]; /* geometry: I1/D1/LL   of that; "" = this machine's */
 
     /* A job that compares two sides in place of measuring the ratio has a and b. */

@@ -17,6 +17,9 @@ int dwb_spec_option(struct dwb_spec *spec, const char *key, const char *value,
 
 struct dwb_spec *dwb_spec_new(void);
 
+/* At least as many parser events as the canonical form of a suite has. */
+size_t dwb_spec_canonical_events(const struct dwb_spec *spec);
+
 /*
  * Computes spec->layers from declared, alpha and resolution and checks what only shows then. line
  * and column (of layer i, or 0) place the findings. 0, -EINVAL with findings.

@@ -33,7 +33,7 @@ static const struct field {
 
 static const char layer_keys[] = "name, Dk, Dx, M, N, stride, padding, repeat";
 static const char option_keys[] = "isa, cache, budget, precision, replicates, seed, backends, "
-                                  "simulate, geometry, a, b, operations, delta";
+                                  "plugin, simulate, geometry, a, b, operations, delta";
 static const char suite_keys[] = "name, defaults, layers, alpha, resolution, network_resolution";
 
 enum mapping_kind { A_LAYER_FILE, A_LAYER_OF_A_SUITE, THE_DEFAULTS };
@@ -130,6 +130,14 @@ static bool same_but_case(const char *a, const char *b)
     return b && strcasecmp(a, b) == 0;
 }
 
+/* A Cyrillic M is shown as an M is. */
+static bool has_other_letters(const char *text)
+{
+    while (*text && (unsigned char)*text < 0x80)
+        text++;
+    return *text != '\0';
+}
+
 static void unknown_key(const struct reader *reader, const struct dwb_yaml_node *key,
                         const char *allowed)
 {
@@ -145,7 +153,9 @@ static void unknown_key(const struct reader *reader, const struct dwb_yaml_node 
     if (meant)
         snprintf(message, sizeof(message), "is not a known key; did you mean %s?", meant);
     else
-        snprintf(message, sizeof(message), "is not a known key; allowed here: %s", allowed);
+        snprintf(message, sizeof(message), "is not a known key%s; allowed here: %s",
+                 has_other_letters(key->text) ? " (some of its letters are not ASCII)" : "",
+                 allowed);
     find_at(reader, key, key->text, NULL, message);
 }
 
@@ -153,7 +163,7 @@ static void unknown_key(const struct reader *reader, const struct dwb_yaml_node 
 static bool takes_list(const char *key)
 {
     return strcmp(key, "backends") == 0 || strcmp(key, "operations") == 0 ||
-           strcmp(key, "a") == 0 || strcmp(key, "b") == 0;
+           strcmp(key, "plugin") == 0 || strcmp(key, "a") == 0 || strcmp(key, "b") == 0;
 }
 
 /* "a,b" of [a, b], for an option that may be a list; NULL where an item is no single value. */
@@ -343,6 +353,10 @@ static int read_suite_file(struct reader *reader, const struct dwb_yaml_node *ro
     r = read_layers(reader, list, &defaults, spec);
     if (r < 0)
         return r;
+    if (clean(reader) && dwb_spec_canonical_events(spec) > DWB_YAML_EVENTS_MAX)
+        find_at(reader, list, "layers", NULL,
+                "is too large when its defaults are written out: split the suite, or have fewer "
+                "layers whose stride, padding and repeat are not 1, same and 1");
     if (!clean(reader))
         return -EINVAL;
     return dwb_spec_resolve(spec, (const struct dwb_yaml_node *const *)list->items, reader->diags);

@@ -15,6 +15,7 @@
 
 struct walker {
     yaml_parser_t parser;
+    const char *text; /* the document without a byte order mark */
     struct dwb_diags *diags;
     unsigned n_events;
     size_t n_before; /* findings that were there already */
@@ -57,6 +58,30 @@ static void add_at(struct walker *walker, yaml_mark_t mark, const char *value, c
                   "%s", message);
 }
 
+/* The reader is ahead of the scanner, whose mark is elsewhere: the place is counted from the byte.
+ */
+static void reader_error(struct walker *walker, const char *problem)
+{
+    const yaml_parser_t *parser = &walker->parser;
+    unsigned line = 1, column = 1;
+
+    for (size_t i = 0; i < parser->problem_offset; i++) {
+        if (walker->text[i] == '\n') {
+            line++;
+            column = 1;
+        } else if (((unsigned char)walker->text[i] & 0xc0) != 0x80) {
+            column++;
+        }
+    }
+    if (parser->problem_value >= 0 && strstr(problem, "control"))
+        dwb_diags_add(walker->diags, line, column, NULL, NULL,
+                      "the character U+%04X is not allowed in a document",
+                      (unsigned)parser->problem_value);
+    else
+        dwb_diags_add(walker->diags, line, column, NULL, NULL,
+                      "not valid UTF-8 text at byte %zu: %s", parser->problem_offset, problem);
+}
+
 /* libyaml's own finding, in its words: "while X, Y". */
 static int parser_error(struct walker *walker)
 {
@@ -64,12 +89,11 @@ static int parser_error(struct walker *walker)
     const char *problem = parser->problem ? parser->problem : "cannot be parsed";
     yaml_mark_t mark = parser->problem_mark;
 
-    if (parser->error == YAML_MEMORY_ERROR)
+    /* libyaml takes some failures of malloc for the end of a token and words them as syntax. */
+    if (parser->error == YAML_MEMORY_ERROR || errno == ENOMEM)
         return -ENOMEM;
     if (parser->error == YAML_READER_ERROR) {
-        dwb_diags_add(walker->diags, (unsigned)parser->mark.line + 1,
-                      (unsigned)parser->mark.column + 1, NULL, NULL,
-                      "not valid UTF-8 text at byte %zu: %s", parser->problem_offset, problem);
+        reader_error(walker, problem);
         return -EINVAL;
     }
     if (parser->context)
@@ -83,6 +107,7 @@ static int parser_error(struct walker *walker)
 
 static int next_event(struct walker *walker, yaml_event_t *event)
 {
+    errno = 0;
     if (!yaml_parser_parse(&walker->parser, event)) {
         memset(event, 0, sizeof(*event));
         return parser_error(walker);
@@ -359,8 +384,13 @@ int dwb_yaml_parse(const char *text, size_t length, struct dwb_diags *diags,
                       length, DWB_YAML_BYTES_MAX);
         return -EINVAL;
     }
+    if (length >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) { /* a byte order mark is no text */
+        text += 3;
+        length -= 3;
+    }
     if (!yaml_parser_initialize(&walker.parser))
         return -ENOMEM;
+    walker.text = text;
     yaml_parser_set_encoding(&walker.parser, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&walker.parser, (const unsigned char *)text, length);
     r = read_stream(&walker, ret_root);

@@ -3,6 +3,7 @@
 /* See analyst.h. The eventfd is written once, by the thread, as its last act. */
 
 #include "common/cleanup.h"
+#include "common/json.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -36,7 +37,7 @@ static void *run(void *userdata)
     analyst->r = dwb_result_build(analyst->spec, analyst->job, analyst->records, analyst->layer_of,
                                   analyst->n_records, &analyst->document);
     if (analyst->r == 0) {
-        analyst->text = json_dumps(analyst->document, JSON_COMPACT);
+        analyst->text = dwb_json_dumps(analyst->document);
         if (!analyst->text)
             analyst->r = -ENOMEM;
     }

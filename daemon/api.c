@@ -2,6 +2,7 @@
 
 /* See api.h. A path either has a row in `routes`, or is below /v1/jobs/ID or /v1/baselines/NAME. */
 
+#include "common/plugins.h"
 #include "daemon/api_baselines.h"
 #include "daemon/api_jobs.h"
 #include "daemon/clock.h"
@@ -53,12 +54,26 @@ static json_t *states_object(const struct dwb_api *api)
     return object;
 }
 
+/* Read anew each time: whoever keeps the directory may add to it while the daemon runs. */
+static json_t *plugins_object(const struct dwb_api *api)
+{
+    char reason[DWB_PLUGIN_REASON_MAX] = "plugin_dir of the configuration is none";
+    bool enabled = api->config->plugin_dir[0];
+    json_t *list = NULL;
+
+    if (enabled && dwb_plugins_list(api->config->plugin_dir, reason, &list) == 0)
+        reason[0] = '\0';
+    return json_pack("{s:b, s:s, s:o}", "enabled", enabled, "reason", reason, "files",
+                     list ? list : json_array());
+}
+
 static void add_machine(const struct dwb_api *api, json_t *info)
 {
     const json_t *machine = api->probe ? dwb_probe_document(api->probe) : NULL;
     const char *error = api->probe ? dwb_probe_error(api->probe) : NULL;
     json_t *counters = json_object_get(machine, "counters");
 
+    json_object_set_new(info, "plugins", plugins_object(api));
     json_object_set_new(info, "machine", machine ? json_incref((json_t *)machine) : json_null());
     json_object_set_new(info, "machine_error", error ? json_string(error) : json_null());
     json_object_set_new(info, "counters", counters ? json_incref(counters) : json_array());
@@ -212,21 +227,38 @@ static void route_baseline(struct dwb_api *api, struct dwb_http_exchange *exchan
         dwb_api_baselines_handle(api, exchange, name);
 }
 
+/* Answers what daemon/http.c wants refused before its body was read. */
+static bool reply_refusal(const struct dwb_api *api, struct dwb_http_exchange *exchange)
+{
+    switch (dwb_http_refusal(exchange)) {
+    case DWB_HTTP_NONE:
+        return false;
+    case DWB_HTTP_TOO_LARGE:
+        dwb_problem_reply(exchange, 413, "too_large", "a body has at most %llu bytes",
+                          (unsigned long long)api->config->body_bytes_max);
+        break;
+    case DWB_HTTP_TOO_MANY_CONNECTIONS:
+        dwb_problem_retry(exchange, 429, "quota_connections", 1,
+                          "too many connections of this user");
+        break;
+    case DWB_HTTP_HEAD_TOO_LARGE:
+        dwb_problem_reply(exchange, 431, "head_too_large", "a head has at most %llu bytes",
+                          (unsigned long long)api->config->head_bytes_max);
+        break;
+    case DWB_HTTP_BAD_HEAD:
+        dwb_problem_reply(exchange, 400, "invalid_header",
+                          "a header field is malformed, there twice, or contradicts another");
+    }
+    return true;
+}
+
 void dwb_api_handle(struct dwb_http_exchange *exchange, void *userdata)
 {
     struct dwb_api *api = userdata;
     const char *path = dwb_http_path(exchange);
 
-    if (dwb_http_refusal(exchange) == DWB_HTTP_TOO_LARGE) {
-        dwb_problem_reply(exchange, 413, "too_large", "a body has at most %llu bytes",
-                          (unsigned long long)api->config->body_bytes_max);
+    if (reply_refusal(api, exchange))
         return;
-    }
-    if (dwb_http_refusal(exchange) == DWB_HTTP_TOO_MANY_CONNECTIONS) {
-        dwb_problem_retry(exchange, 429, "quota_connections", 1,
-                          "too many connections of this user");
-        return;
-    }
     for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
         if (strcmp(routes[i].path, path) != 0)
             continue;

@@ -6,6 +6,7 @@
  */
 
 #include "common/cleanup.h"
+#include "common/json.h"
 #include "daemon/estimate.h"
 #include "daemon/problem.h"
 
@@ -197,6 +198,50 @@ static bool check_backends(struct submit *submit, const json_t *machine, const c
     return true;
 }
 
+/* "; there are: a.so, b.so" */
+static void append_plugins(const char *directory, char *text, size_t size)
+{
+    char reason[DWB_PLUGIN_REASON_MAX];
+    json_t *list = NULL, *plugin;
+    size_t i, n = strlen(text);
+
+    if (dwb_plugins_list(directory, reason, &list) < 0)
+        return;
+    n += (size_t)snprintf(text + n, size - n,
+                          json_array_size(list) ? "; there are: "
+                                                : "; it is "
+                                                  "empty");
+    json_array_foreach(list, i, plugin) if (n < size) n +=
+        (size_t)snprintf(text + n, size - n, "%s%s", i ? ", " : "",
+                         json_string_value(json_object_get(plugin, "name")));
+    json_decref(list);
+}
+
+static bool check_plugins(struct submit *submit)
+{
+    const struct dwb_plugin_names *plugins = &submit->spec->options.plugins;
+    const char *directory = submit->api->config->plugin_dir;
+    char reason[DWB_PLUGIN_REASON_MAX], text[1024];
+
+    for (uint32_t i = 0; i < plugins->n; i++) {
+        if (!directory[0]) {
+            refuse_option(submit, "plugins_off", "plugin", plugins->items[i],
+                          "this daemon takes no plugins: plugin_dir of its configuration "
+                          "(dwbenchd.yaml) is none");
+            return false;
+        }
+        int r = dwb_plugin_check(directory, plugins->items[i], reason);
+        if (r == 0)
+            continue;
+        snprintf(text, sizeof(text), "%s", reason);
+        if (r == -ENOENT)
+            append_plugins(directory, text, sizeof(text));
+        refuse_option(submit, "plugin_not_available", "plugin", plugins->items[i], text);
+        return false;
+    }
+    return true;
+}
+
 static bool check_simulation(struct submit *submit, const json_t *machine)
 {
     const json_t *simulation = json_object_get(machine, "simulation");
@@ -246,7 +291,8 @@ static bool check_machine(struct submit *submit)
 
     return check_isa(submit, machine, "isa", options->isa) &&
            check_backends(submit, machine, "backends", options->backends) &&
-           check_sides(submit, machine) && check_simulation(submit, machine);
+           check_plugins(submit) && check_sides(submit, machine) &&
+           check_simulation(submit, machine);
 }
 
 static bool check_limits(struct submit *submit)
@@ -307,7 +353,7 @@ static bool make_canonical(struct submit *submit)
 {
     json_t *document = dwb_spec_to_json(submit->spec);
 
-    submit->canonical = document ? json_dumps(document, JSON_COMPACT) : NULL;
+    submit->canonical = dwb_json_dumps(document);
     json_decref(document);
     if (!submit->canonical)
         reply_refused(submit, -ENOMEM);

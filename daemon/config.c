@@ -37,6 +37,7 @@ static const struct key keys[] = {
     {"worker", PATH, FIELD(worker), "auto", 0, 0},
     {"worker_a", PATH, FIELD(worker_a), "none", 0, 0},
     {"worker_b", PATH, FIELD(worker_b), "none", 0, 0},
+    {"plugin_dir", PATH, FIELD(plugin_dir), "none", 0, 0},
     {"measure_cpu", CPU, FIELD(measure_cpu), "auto", 0, 4095},
     {"loop", LOOP, FIELD(loop), "auto", 0, 0},
     {"log_level", LOG_LEVEL, FIELD(log_level), "info", 0, 0},
@@ -182,22 +183,27 @@ static int set_word(const struct key *key, const char *text, const struct place 
 
 static int set_text(const struct key *key, const char *text, const struct place *place, char *field)
 {
-    if (strcmp(text, key->initial) == 0) {
+    char message[64];
+
+    if (strcmp(text, key->initial) == 0) { /* "auto", or "none" */
         field[0] = '\0';
         return 0;
     }
     if (key->type == PATH && text[0] != '/') {
-        char message[64];
         snprintf(message, sizeof(message), "must be an absolute path, or %s", key->initial);
         finding(place, message);
         return -EINVAL;
     }
     if (text[0] == '\0' || strlen(text) >= key->size) {
-        char message[64];
         snprintf(message, sizeof(message), "must have 1 to %zu bytes", key->size - 1);
         finding(place, message);
         return -EINVAL;
     }
+    for (const char *c = text; *c; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f) {
+            finding(place, "must have no control characters");
+            return -EINVAL;
+        }
     snprintf(field, key->size, "%s", text);
     return 0;
 }

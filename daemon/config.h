@@ -25,9 +25,10 @@ struct dwb_config {
     char worker[PATH_MAX];    /* "" = by the rules of common/paths.h */
     char worker_a[PATH_MAX];  /* sides worker:a and worker:b of a comparison; "" = there is none */
     char worker_b[PATH_MAX];
-    uint64_t measure_cpu; /* or DWB_CONFIG_CPU_AUTO: the highest allowed one */
-    uint64_t loop;        /* enum dwb_loop_backend */
-    uint64_t log_level;   /* enum dwb_log_level */
+    char plugin_dir[PATH_MAX]; /* "" = plugins are refused */
+    uint64_t measure_cpu;      /* or DWB_CONFIG_CPU_AUTO: the highest allowed one */
+    uint64_t loop;             /* enum dwb_loop_backend */
+    uint64_t log_level;        /* enum dwb_log_level */
     uint64_t drain_timeout_ns;
     uid_t admins[DWB_CONFIG_ADMINS_MAX]; /* may cancel anybody's job, as root may */
     size_t n_admins;

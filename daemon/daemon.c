@@ -264,6 +264,7 @@ static int start_jobs(struct daemon *daemon)
                 .worker = daemon->places.worker,
                 .worker_a = config->worker_a,
                 .worker_b = config->worker_b,
+                .plugin_dir = config->plugin_dir,
                 .measure_cpu = daemon->api.measure_cpu,
                 .affinity = daemon->allowed,
                 .memory_bytes_max = daemon->api.memory_bytes_max,
@@ -389,6 +390,9 @@ int dwb_daemon_main(const struct dwb_config *config)
         dwb_log(DWB_LOG_INFO, "ready: %s, measuring on CPU %u, %s",
                 daemon.inherited ? "inherited socket" : daemon.places.socket,
                 daemon.api.measure_cpu, dwb_loop_backend_name(daemon.loop));
+        if (geteuid() == 0)
+            dwb_log(DWB_LOG_WARNING, "runs as root and needs nothing of it: a service belongs to a "
+                                     "user of its own (dwbenchd.service does that)");
         sd_notifyf(0, "READY=1\nSTATUS=measuring on CPU %u, loop %s", daemon.api.measure_cpu,
                    dwb_loop_backend_name(daemon.loop));
         r = dwb_loop_run(daemon.loop);

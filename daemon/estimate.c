@@ -49,7 +49,8 @@ static uint64_t add(uint64_t a, uint64_t b)
 static uint64_t simulation_ns(const struct dwb_spec *spec, const struct dwb_layer *layer,
                               uint64_t macs_per_s)
 {
-    uint64_t n_backends = (uint64_t)__builtin_popcount(spec->options.backends);
+    uint64_t n_backends =
+        (uint64_t)__builtin_popcount(spec->options.backends) + spec->options.plugins.n;
 
     return calls_ns(layer, n_backends * SIMULATED_CALLS, macs_per_s);
 }
@@ -77,7 +78,11 @@ int dwb_estimate_of(const struct dwb_spec *spec, struct dwb_estimate *ret_estima
     for (size_t i = 0; i < spec->n_layers; i++) {
         uint64_t bytes = 0;
         uint64_t time_ns = layer_time_ns(spec, &spec->layers[i]);
-        if (dwb_layer_memory(&spec->layers[i], &bytes) < 0 || time_ns == UINT64_MAX) {
+        int r = dwb_layer_memory(&spec->layers[i], &bytes);
+        /* A second side has packed weights of its own, less than half of what one side needs. */
+        if (r == 0 && dwb_spec_compares(spec))
+            bytes += bytes / 2;
+        if (r < 0 || time_ns == UINT64_MAX) {
             ret_estimate->memory_layer = ret_estimate->time_layer = i;
             return -EOVERFLOW;
         }

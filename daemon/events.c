@@ -3,6 +3,7 @@
 /* See events.h. */
 
 #include "common/cleanup.h"
+#include "common/json.h"
 #include "daemon/clock.h"
 
 #include <math.h>
@@ -26,7 +27,7 @@ static int keep(struct dwb_event_log *log, const char *line, size_t length)
 
 void dwb_event_log_add(struct dwb_event_log *log, json_t *event, bool kept)
 {
-    dwb_cleanup_free char *line = event ? json_dumps(event, JSON_COMPACT) : NULL;
+    dwb_cleanup_free char *line = dwb_json_dumps(event);
     size_t length = line ? strlen(line) : 0;
 
     json_decref(event);

@@ -11,7 +11,9 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "daemon/buffer.h"
 #include "daemon/clock.h"
+#include "daemon/head.h"
 #include "daemon/peers.h"
 
 #include <errno.h>
@@ -33,11 +35,6 @@
  * when they have sent everything. Beyond it the connection is cut. */
 #define DROPPED_BYTES_MAX (2u << 20)
 
-struct buffer {
-    char *data;
-    size_t start, length, size; /* data[start .. start + length) */
-};
-
 struct dwb_http_exchange {
     struct dwb_http *http;
     struct dwb_peer *peer;
@@ -47,8 +44,8 @@ struct dwb_http_exchange {
     uid_t uid; /* a late answer may outlive the peer */
     const char *route;
     enum dwb_http_refusal refusal;
-    struct buffer body; /* of the request, later of the stream */
-    uint64_t n_dropped; /* bytes of the request's body */
+    struct dwb_buffer body; /* of the request, later of the stream */
+    uint64_t n_dropped;     /* bytes of the request's body */
     struct MHD_Response *response;
     unsigned status;
     struct {
@@ -58,7 +55,7 @@ struct dwb_http_exchange {
     uint64_t start_ns;
     dwb_http_closed_fn *closed;
     void *closed_userdata;
-    bool dispatched, held, suspended, queued;
+    bool whole, dispatched, held, suspended, queued;
     bool streams, ended, broken;
 };
 
@@ -95,16 +92,12 @@ static void run(struct dwb_http *http)
 
 static int on_ready(struct dwb_loop_source *source, uint32_t revents, void *userdata)
 {
-    (void)source;
-    (void)revents;
     run(userdata);
     return 0;
 }
 
 static int on_timer(struct dwb_loop_source *source, uint64_t n_expired, void *userdata)
 {
-    (void)source;
-    (void)n_expired;
     run(userdata);
     return 0;
 }
@@ -135,26 +128,6 @@ static void free_exchange(struct dwb_http_exchange *exchange)
     free(exchange->body.data);
     free(exchange->path);
     free(exchange);
-}
-
-static int append(struct buffer *buffer, const char *data, size_t length)
-{
-    if (buffer->start + buffer->length + length > buffer->size) {
-        memmove(buffer->data ? buffer->data : (char *)"",
-                buffer->data ? buffer->data + buffer->start : "", buffer->length);
-        buffer->start = 0;
-    }
-    if (buffer->length + length > buffer->size) {
-        size_t size = 2 * (buffer->length + length) + 256;
-        char *grown = realloc(buffer->data, size);
-        if (!grown)
-            return -ENOMEM;
-        buffer->data = grown;
-        buffer->size = size;
-    }
-    memcpy(buffer->data + buffer->start + buffer->length, data, length);
-    buffer->length += length;
-    return 0;
 }
 
 /* ---- answers ---- */
@@ -214,7 +187,7 @@ void dwb_http_reply(struct dwb_http_exchange *exchange, unsigned status, const c
 static ssize_t read_stream(void *userdata, uint64_t position, char *out, size_t max)
 {
     struct dwb_http_exchange *exchange = userdata;
-    struct buffer *buffer = &exchange->body;
+    struct dwb_buffer *buffer = &exchange->body;
 
     (void)position;
     if (exchange->broken)
@@ -259,7 +232,7 @@ int dwb_http_stream_write(struct dwb_http_exchange *exchange, const char *data, 
         return -EPIPE;
     if (exchange->body.length + length > cap_bytes)
         return -ENOBUFS;
-    int r = append(&exchange->body, data, length);
+    int r = dwb_buffer_append(&exchange->body, data, length);
     if (r == 0)
         resume(exchange);
     return r;
@@ -313,6 +286,33 @@ static enum MHD_Result dispatch(struct dwb_http_exchange *exchange)
     return MHD_YES;
 }
 
+static enum MHD_Result take_field(void *head, enum MHD_ValueKind kind, const char *name,
+                                  size_t name_length, const char *value, size_t value_length)
+{
+    dwb_head_take(head, name, name_length, value ? value : "", value ? value_length : 0);
+    return MHD_YES;
+}
+
+static enum dwb_http_refusal check_head(const struct dwb_http_exchange *exchange)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(exchange->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    const char *length = dwb_http_header(exchange, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    struct dwb_head head = {0};
+
+    if (exchange->peer->over_quota)
+        return DWB_HTTP_TOO_MANY_CONNECTIONS;
+    if (info && info->header_size > exchange->http->options.head_bytes_max)
+        return DWB_HTTP_HEAD_TOO_LARGE;
+    MHD_get_connection_values_n(exchange->connection, MHD_HEADER_KIND, take_field, &head);
+    if (!dwb_head_good(&head))
+        return DWB_HTTP_BAD_HEAD;
+    errno = 0;
+    if (length && (strtoull(length, NULL, 10) > DROPPED_BYTES_MAX || errno))
+        return DWB_HTTP_TOO_LARGE;
+    return DWB_HTTP_NONE;
+}
+
 /* The head is there, the body is not: what is refused already now. */
 static enum MHD_Result begin(struct dwb_http *http, struct MHD_Connection *handle, const char *path,
                              const char *method, void **state)
@@ -322,12 +322,7 @@ static enum MHD_Result begin(struct dwb_http *http, struct MHD_Connection *handl
     if (!exchange)
         return MHD_NO;
     *state = exchange;
-    const char *length = dwb_http_header(exchange, MHD_HTTP_HEADER_CONTENT_LENGTH);
-    errno = 0;
-    if (exchange->peer->over_quota)
-        exchange->refusal = DWB_HTTP_TOO_MANY_CONNECTIONS;
-    else if (length && (strtoull(length, NULL, 10) > DROPPED_BYTES_MAX || errno))
-        exchange->refusal = DWB_HTTP_TOO_LARGE;
+    exchange->refusal = check_head(exchange);
     return exchange->refusal == DWB_HTTP_NONE ? MHD_YES : dispatch(exchange);
 }
 
@@ -340,7 +335,7 @@ static enum MHD_Result take_body(struct dwb_http_exchange *exchange, const char 
     if (exchange->body.length + *length > http->options.body_bytes_max)
         exchange->refusal = DWB_HTTP_TOO_LARGE;
     if (exchange->refusal == DWB_HTTP_NONE) {
-        if (append(&exchange->body, data, *length) < 0)
+        if (dwb_buffer_append(&exchange->body, data, *length) < 0)
             return MHD_NO;
     } else {
         exchange->n_dropped += *length;
@@ -362,13 +357,20 @@ static enum MHD_Result on_request(void *userdata, struct MHD_Connection *handle,
 {
     struct dwb_http_exchange *exchange = *state;
 
-    (void)version;
     if (!exchange)
         return begin(userdata, handle, path, method, state);
     if (*length > 0)
         return take_body(exchange, data, length);
     if (exchange->queued)
         return MHD_YES;
+    if (!exchange->dispatched && !exchange->whole) {
+        /* Called once more before anything is suspended here: the library then no longer waits for
+         * input. Else, resumed, it would read first, and a peer that has closed its half would be
+         * cut instead of answered. */
+        exchange->whole = true;
+        kick(exchange->http);
+        return MHD_YES;
+    }
     if (!exchange->dispatched)
         return dispatch(exchange);
     if (exchange->response)
@@ -382,8 +384,6 @@ static void on_completed(void *userdata, struct MHD_Connection *handle, void **s
     struct dwb_http_exchange *exchange = *state;
 
     (void)userdata;
-    (void)handle;
-    (void)code;
     if (!exchange)
         return;
     *state = NULL;
@@ -447,7 +447,6 @@ static int on_accept(struct dwb_loop_source *source, int fd, void *userdata)
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     size_t quota = http->options.connections_per_uid;
 
-    (void)source;
     if (dwb_peers_uid(fd, &http->accepted_uid) < 0) {
         close(fd);
         return 0;
@@ -481,7 +480,6 @@ static void connection_started(struct dwb_http *http, void **context)
 static void on_connection(void *userdata, struct MHD_Connection *handle, void **context,
                           enum MHD_ConnectionNotificationCode code)
 {
-    (void)handle;
     if (code == MHD_CONNECTION_NOTIFY_STARTED)
         connection_started(userdata, context);
     else
@@ -493,8 +491,6 @@ static int on_sweep(struct dwb_loop_source *source, uint64_t n_expired, void *us
 {
     struct dwb_http *http = userdata;
 
-    (void)source;
-    (void)n_expired;
     dwb_peers_cut_late(&http->peers, dwb_clock_monotonic_ns());
     for (struct dwb_peer *peer = http->peers.first; peer; peer = peer->next) {
         struct dwb_http_exchange *exchange = peer->exchange;
@@ -504,6 +500,13 @@ static int on_sweep(struct dwb_loop_source *source, uint64_t n_expired, void *us
         resume(exchange);
     }
     return 0;
+}
+
+/* %00 stays as it is: decoded it would end the text, and a longer path would be a shorter one. */
+static size_t unescape(void *userdata, struct MHD_Connection *handle, char *text)
+{
+    (void)userdata;
+    return strstr(text, "%00") ? strlen(text) : MHD_http_unescape(text);
 }
 
 static int start_library(struct dwb_http *http)
@@ -518,7 +521,8 @@ static int start_library(struct dwb_http *http)
         (unsigned)options->connections_total, MHD_OPTION_CONNECTION_TIMEOUT, timeout_s,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, options->head_bytes_max + POOL_ANSWER_BYTES,
         MHD_OPTION_CONNECTION_MEMORY_INCREMENT, (size_t)1024, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL,
+        MHD_OPTION_END);
     return http->daemon ? 0 : -ENOMEM;
 }
 

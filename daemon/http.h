@@ -30,7 +30,13 @@ struct dwb_http_options {
     size_t connections_total;
 };
 
-enum dwb_http_refusal { DWB_HTTP_NONE, DWB_HTTP_TOO_LARGE, DWB_HTTP_TOO_MANY_CONNECTIONS };
+enum dwb_http_refusal {
+    DWB_HTTP_NONE,
+    DWB_HTTP_TOO_LARGE,
+    DWB_HTTP_TOO_MANY_CONNECTIONS,
+    DWB_HTTP_HEAD_TOO_LARGE,
+    DWB_HTTP_BAD_HEAD, /* daemon/head.h */
+};
 
 typedef void dwb_http_handler_fn(struct dwb_http_exchange *exchange, void *userdata);
 /* Answers queued: for metrics. route is what dwb_http_set_route said, "other" without it. */

@@ -22,6 +22,7 @@ static const char help[] =
     "      --state-dir DIR   directory of the database\n"
     "      --worker PATH     program that measures\n"
     "      --worker-a PATH   what side worker:a of a comparison means; --worker-b alike\n"
+    "      --plugin-dir DIR  kernels that jobs may name (see dwbenchd.yaml)\n"
     "      --measure-cpu N   CPU that measures; auto: the highest one allowed\n"
     "      --loop BACKEND    auto, uring or epoll\n"
     "      --log-level LEVEL error, warning, info or debug\n"
@@ -52,6 +53,7 @@ static const struct option options[] = {
     {"worker", required_argument, NULL, OPTION_KEY},
     {"worker-a", required_argument, NULL, OPTION_KEY},
     {"worker-b", required_argument, NULL, OPTION_KEY},
+    {"plugin-dir", required_argument, NULL, OPTION_KEY},
     {"measure-cpu", required_argument, NULL, OPTION_KEY},
     {"loop", required_argument, NULL, OPTION_KEY},
     {"log-level", required_argument, NULL, OPTION_KEY},
@@ -71,10 +73,9 @@ static const char *key_of(const char *option)
 {
     static const struct {
         const char *option, *key;
-    } renamed[] = {
-        {"state-dir", "state_dir"},     {"worker-a", "worker_a"},   {"worker-b", "worker_b"},
-        {"measure-cpu", "measure_cpu"}, {"log-level", "log_level"},
-    };
+    } renamed[] = {{"state-dir", "state_dir"},     {"worker-a", "worker_a"},
+                   {"worker-b", "worker_b"},       {"plugin-dir", "plugin_dir"},
+                   {"measure-cpu", "measure_cpu"}, {"log-level", "log_level"}};
 
     for (size_t i = 0; i < sizeof(renamed) / sizeof(renamed[0]); i++)
         if (strcmp(renamed[i].option, option) == 0)

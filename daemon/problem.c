@@ -3,6 +3,7 @@
 /* See problem.h. */
 
 #include "common/diag.h"
+#include "common/json.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -23,6 +24,7 @@ static const char *title_of(unsigned status)
         {413, "Content Too Large"},
         {422, "Unprocessable Content"},
         {429, "Too Many Requests"},
+        {431, "Request Header Fields Too Large"},
         {500, "Internal Server Error"},
         {503, "Service Unavailable"},
         {507, "Insufficient Storage"},
@@ -37,7 +39,7 @@ static const char *title_of(unsigned status)
 static void reply_document(struct dwb_http_exchange *exchange, unsigned status, const char *type,
                            json_t *document)
 {
-    char *text = document ? json_dumps(document, JSON_COMPACT) : NULL;
+    char *text = dwb_json_dumps(document);
     size_t length = text ? strlen(text) : 0;
 
     json_decref(document);

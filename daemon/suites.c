@@ -95,6 +95,15 @@ static double number_at(const json_t *object, const char *a, const char *b, cons
     return json_is_number(value) ? json_number_value(value) : NAN;
 }
 
+/* A series is a suite's layer as dwbench measures it, whoever raced a kernel of their own beside.
+ */
+static bool is_plugin(const json_t *result)
+{
+    const char *backend = json_string_value(json_object_get(result, "backend"));
+
+    return backend && strncmp(backend, DWB_PLUGIN_PREFIX, strlen(DWB_PLUGIN_PREFIX)) == 0;
+}
+
 static void publish_layer(const struct dwb_spec *suite, const json_t *result,
                           struct dwb_metrics *metrics)
 {
@@ -117,7 +126,7 @@ void dwb_suites_publish(const struct dwb_suites *suites, const json_t *document,
     for (size_t j = 0; name && j < suites->n; j++) {
         if (strcmp(suites->specs[j]->name, name) != 0)
             continue;
-        json_array_foreach(json_object_get(document, "results"), i, result)
+        json_array_foreach(json_object_get(document, "results"), i, result) if (!is_plugin(result))
             publish_layer(suites->specs[j], result, metrics);
     }
 }

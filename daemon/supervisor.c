@@ -9,6 +9,7 @@
 #include "analysis/gate.h"
 #include "analysis/result.h"
 #include "common/cleanup.h"
+#include "common/json.h"
 #include "common/log.h"
 #include "daemon/analyst.h"
 #include "daemon/clock.h"
@@ -31,8 +32,10 @@ struct run { /* the job at hand */
     struct dwb_records *records;
     json_t *job; /* members of the result's `job` */
     uint64_t start_ns;
-    uint32_t layer, replicate; /* of the worker that runs */
-    struct dwb_record *record; /* that is being stored */
+    json_int_t measured_ns, kernel_ns; /* to the end of the last replicate, and of those since */
+    int n_measured;                    /* then: not of those that were found in the store */
+    uint32_t layer, replicate;         /* of the worker that runs */
+    struct dwb_record *record;         /* that is being stored */
     enum dwb_job_state end_state;
     char end_reason[768];
     json_t *document;
@@ -157,6 +160,9 @@ static void analyse(struct dwb_supervisor *supervisor)
     }
     json_t *job = json_copy(run->job);
     json_object_set_new(job, "finished_at", dwb_clock_to_json(dwb_clock_real_ns()));
+    json_t *clock = json_pack("{s:I, s:I, s:i}", "wall_ns", run->measured_ns, "kernel_ns",
+                              run->kernel_ns, "replicates", run->n_measured);
+    json_object_set_new(job, "measuring", clock);
     int r = dwb_analyst_start(supervisor->options.loop, run->spec, job, records, layer_of, n,
                               on_analysed, supervisor, &supervisor->analyst);
     if (r < 0)
@@ -206,10 +212,13 @@ static void on_replicate_stored(int status, void *userdata)
         fail(supervisor, "no memory for the records");
         return;
     }
+    run->kernel_ns += (json_int_t)run->record->kernel_ns;
+    run->n_measured++;
     run->record = NULL;
     dwb_schedule_have(run->schedule, run->layer, run->replicate);
     dwb_metrics_count_replicate(supervisor->options.metrics);
     tell_replicate(supervisor, true, "", judge_precision(run, run->layer));
+    run->measured_ns = (json_int_t)(dwb_clock_monotonic_ns() - run->start_ns);
     next_step(supervisor, NOW_NS);
 }
 
@@ -323,9 +332,10 @@ static char *make_request(const struct dwb_supervisor *supervisor, bool simulate
 {
     const struct run *run = supervisor->run;
     const struct dwb_options *options = &run->spec->options;
-    char backends[DWB_BACKENDS_TEXT_MAX];
+    char backends[DWB_BACKENDS_TEXT_MAX], plugins[DWB_PLUGINS_TEXT_MAX];
 
     dwb_backends_to_text(options->backends, backends);
+    dwb_plugins_to_text(&options->plugins, plugins);
     json_t *request = json_pack(
         "{s:o, s:s, s:s, s:s, s:I, s:I, s:I, s:I}", "layer",
         dwb_layer_to_json(&run->spec->layers[run->layer]), "isa", dwb_isa_name(options->isa),
@@ -334,11 +344,15 @@ static char *make_request(const struct dwb_supervisor *supervisor, bool simulate
         (json_int_t)run->replicate, "cpu", (json_int_t)supervisor->options.measure_cpu);
     if (request && dwb_spec_compares(run->spec) && !dwb_spec_compares_workers(run->spec))
         add_sides(options, request);
+    if (request && plugins[0]) {
+        json_object_set_new(request, "plugin", json_string(plugins));
+        json_object_set_new(request, "plugin_dir", json_string(supervisor->options.plugin_dir));
+    }
     if (request && simulates)
         json_object_set_new(request, "simulate", json_true());
     if (request && simulates && options->geometry[0])
         json_object_set_new(request, "geometry", json_string(options->geometry));
-    dwb_cleanup_free char *text = request ? json_dumps(request, JSON_COMPACT) : NULL;
+    dwb_cleanup_free char *text = dwb_json_dumps(request);
     char *line = NULL;
 
     json_decref(request);

@@ -26,6 +26,7 @@ struct dwb_supervisor_options {
     struct dwb_metrics *metrics;
     const char *worker;              /* program */
     const char *worker_a, *worker_b; /* sides of a comparison of two programs; "" = none */
+    const char *plugin_dir;          /* "" = none */
     uint32_t measure_cpu;
     cpu_set_t affinity; /* of workers */
     uint64_t memory_bytes_max;

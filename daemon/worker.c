@@ -357,9 +357,15 @@ static int on_exit_seen(struct dwb_loop_source *source, uint32_t revents, void *
 
 static int on_deadline(struct dwb_loop_source *source, uint64_t n_expired, void *userdata)
 {
+    struct dwb_worker *worker = userdata;
+    char line[384];
+
     (void)source;
     (void)n_expired;
-    abort_with(userdata, DWB_WORKER_DEADLINE, "did not end before its deadline");
+    last_error_line(worker, line, sizeof(line));
+    set_outcome(worker, DWB_WORKER_DEADLINE, "did not end before its deadline%s%s",
+                line[0] ? ": " : "", line);
+    kill_group(worker);
     return 0;
 }
 

@@ -74,6 +74,20 @@ void dwb_cpu_flags_text(uint32_t flags, char *buffer, size_t size)
     }
 }
 
+bool dwb_cpu_allows(uint32_t flags, enum dwb_isa isa)
+{
+    switch (isa) {
+    case DWB_ISA_AVX2:
+        return flags & DWB_CPU_AVX2;
+    case DWB_ISA_AVX512:
+        return flags & DWB_CPU_AVX512;
+    case DWB_ISA_NEON:
+        return flags & DWB_CPU_NEON;
+    default:
+        return true;
+    }
+}
+
 enum dwb_isa dwb_cpu_best_isa(uint32_t flags)
 {
     if (flags & DWB_CPU_AVX512)

@@ -80,6 +80,8 @@ void dwb_conv_of_layer(const struct dwb_layer *layer, enum dwb_kernel_op op,
 uint32_t dwb_cpu_flags(void);
 /* "avx2,avx512" into buffer. */
 void dwb_cpu_flags_text(uint32_t flags, char *buffer, size_t size);
+/* Whether kernels of this ISA may run; AUTO and portable ones always. */
+bool dwb_cpu_allows(uint32_t flags, enum dwb_isa isa);
 /* The widest ISA of flags. */
 enum dwb_isa dwb_cpu_best_isa(uint32_t flags);
 

@@ -13,7 +13,6 @@
 #include "measure/bench_internal.h"
 
 #include "common/cleanup.h"
-#include "common/paths.h"
 #include "common/theory.h"
 
 #include <errno.h>
@@ -28,27 +27,13 @@
 static const enum dwb_isa all_isas[] = {DWB_ISA_PORTABLE, DWB_ISA_AVX2, DWB_ISA_AVX512,
                                         DWB_ISA_NEON};
 
-bool dwb_bench_isa_allowed(uint32_t flags, enum dwb_isa isa)
-{
-    switch (isa) {
-    case DWB_ISA_AVX2:
-        return flags & DWB_CPU_AVX2;
-    case DWB_ISA_AVX512:
-        return flags & DWB_CPU_AVX512;
-    case DWB_ISA_NEON:
-        return flags & DWB_CPU_NEON;
-    default:
-        return true;
-    }
-}
-
 void dwb_bench_isas_text(uint32_t flags, char *buffer, size_t size)
 {
     size_t n = 0;
 
     buffer[0] = '\0';
     for (size_t i = 0; i < sizeof all_isas / sizeof all_isas[0]; i++)
-        if (dwb_bench_isa_allowed(flags, all_isas[i]) && n < size)
+        if (dwb_cpu_allows(flags, all_isas[i]) && n < size)
             n += (size_t)snprintf(buffer + n, size - n, "%s%s", n ? ", " : "",
                                   dwb_isa_name(all_isas[i]));
 }
@@ -82,29 +67,6 @@ void dwb_bench_call_planted(void *context)
     }
 }
 
-static uint64_t input_bytes(const struct dwb_conv *conv)
-{
-    return (uint64_t)conv->input_size * conv->input_size * conv->in_channels * sizeof(float);
-}
-
-static uint64_t output_bytes(const struct dwb_conv *conv)
-{
-    return (uint64_t)conv->output_size * conv->output_size * conv->out_channels * sizeof(float);
-}
-
-static uint64_t weights_bytes(const struct dwb_bench_stage *stage)
-{
-    uint64_t taps = (uint64_t)stage->conv.kernel_size * stage->conv.kernel_size;
-    uint64_t outputs = stage->op == DWB_KERNEL_DEPTHWISE ? 1 : stage->conv.out_channels;
-
-    return taps * stage->conv.in_channels * outputs * sizeof(float);
-}
-
-static uint64_t scratch_bytes(const struct dwb_bench_stage *stage)
-{
-    return stage->kernel->scratch_bytes ? stage->kernel->scratch_bytes(&stage->conv) : 0;
-}
-
 int dwb_bench_choose(struct dwb_bench_stage *stage, const struct dwb_layer *layer, enum dwb_isa isa,
                      enum dwb_kernel_op op, const char *what, char *error)
 {
@@ -117,7 +79,7 @@ int dwb_bench_choose(struct dwb_bench_stage *stage, const struct dwb_layer *laye
     if (stage->kernel)
         return 0;
     dwb_bench_isas_text(flags, isas, sizeof isas);
-    if (!dwb_bench_isa_allowed(flags, isa))
+    if (!dwb_cpu_allows(flags, isa))
         snprintf(error, DWB_BENCH_ERROR_MAX,
                  "isa %s was asked for, and this CPU or its operating system lacks it (there are: "
                  "%s)",
@@ -128,104 +90,11 @@ int dwb_bench_choose(struct dwb_bench_stage *stage, const struct dwb_layer *laye
     return -ENOTSUP;
 }
 
-static int allocate(struct dwb_bench *bench, const uint64_t bytes[DWB_BENCH_N_BUFFERS], char *error)
-{
-    for (size_t i = 0; i < DWB_BENCH_N_BUFFERS; i++) {
-        int r = dwb_buffer_init(&bench->buffers[i], bytes[i]);
-
-        /* The probes' area is a wish: without it their subjects are left out. */
-        if (r < 0 && i != DWB_BENCH_PROBE_AREA) {
-            snprintf(error, DWB_BENCH_ERROR_MAX, "no memory for a buffer of %llu bytes: %s",
-                     (unsigned long long)bytes[i], strerror(-r));
-            return r;
-        }
-    }
-    return 0;
-}
-
 struct dwb_bench_stage *dwb_bench_stage(struct dwb_bench_forms *forms, enum dwb_kernel_op op)
 {
     return op == DWB_KERNEL_STANDARD    ? &forms->standard
            : op == DWB_KERNEL_DEPTHWISE ? &forms->depthwise
                                         : &forms->pointwise;
-}
-
-static uint64_t larger(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
-
-/* Weights, packed weights and scratch of the stages that are needed. The second side of a
- * comparison has packed weights of its own only where its kernel is another one. */
-static void size_stages(struct dwb_bench *bench, uint64_t bytes[DWB_BENCH_N_BUFFERS])
-{
-    for (size_t side = 0; side < (bench->compares ? 2 : 1); side++) {
-        struct dwb_bench_forms *forms = &bench->forms[side];
-
-        if (forms->fused.separable.depthwise_kernel)
-            bytes[DWB_BENCH_SCRATCH] = larger(bytes[DWB_BENCH_SCRATCH],
-                                              dwb_separable_scratch_bytes(&forms->fused.separable));
-        for (unsigned op = 0; op < 3; op++) {
-            const struct dwb_bench_stage *stage = dwb_bench_stage(forms, (enum dwb_kernel_op)op);
-            size_t packed = (side ? DWB_BENCH_PACKED_STANDARD_B : DWB_BENCH_PACKED_STANDARD) + op;
-
-            if (!(bench->stages & 1u << op))
-                continue;
-            bytes[DWB_BENCH_WEIGHTS_STANDARD + op] = weights_bytes(stage);
-            if (!side ||
-                stage->kernel != dwb_bench_stage(&bench->forms[0], (enum dwb_kernel_op)op)->kernel)
-                bytes[packed] = stage->kernel->packed_bytes(&stage->conv);
-            bytes[DWB_BENCH_SCRATCH] = larger(bytes[DWB_BENCH_SCRATCH], scratch_bytes(stage));
-        }
-    }
-}
-
-static int allocate_all(struct dwb_bench *bench, const uint64_t probe_sizes[DWB_PROBE_LEVELS],
-                        char *error)
-{
-    uint64_t bytes[DWB_BENCH_N_BUFFERS] = {0}, area = 0;
-    const struct dwb_bench_forms *native = &bench->forms[0];
-
-    size_stages(bench, bytes);
-    for (size_t i = 0; i < DWB_PROBE_LEVELS; i++)
-        area = probe_sizes[i] > area ? probe_sizes[i] : area;
-    bytes[DWB_BENCH_INPUT] = input_bytes(&native->standard.conv);
-    bytes[DWB_BENCH_INTERMEDIATE] = output_bytes(&native->depthwise.conv);
-    bytes[DWB_BENCH_OUTPUT_STANDARD] =
-        bench->stages & 1u << DWB_KERNEL_STANDARD ? output_bytes(&native->standard.conv) : 0;
-    bytes[DWB_BENCH_OUTPUT_SEPARABLE] = output_bytes(&native->pointwise.conv);
-    bytes[DWB_BENCH_CANARY_INPUT] = input_bytes(&bench->canary.conv);
-    bytes[DWB_BENCH_CANARY_WEIGHTS] = weights_bytes(&bench->canary);
-    bytes[DWB_BENCH_CANARY_PACKED] = bench->canary.kernel->packed_bytes(&bench->canary.conv);
-    bytes[DWB_BENCH_CANARY_OUTPUT] = output_bytes(&bench->canary.conv);
-    bytes[DWB_BENCH_CANARY_SCRATCH] = scratch_bytes(&bench->canary);
-    bytes[DWB_BENCH_PROBE_AREA] = area ? area + 16384 : 0;
-    return allocate(bench, bytes, error);
-}
-
-static void fill(struct dwb_bench *bench, uint64_t seed)
-{
-    static const int filled[] = {DWB_BENCH_INPUT,
-                                 DWB_BENCH_WEIGHTS_STANDARD,
-                                 DWB_BENCH_WEIGHTS_DEPTHWISE,
-                                 DWB_BENCH_WEIGHTS_POINTWISE,
-                                 DWB_BENCH_INTERMEDIATE, /* a pointwise may be all there is */
-                                 DWB_BENCH_CANARY_INPUT,
-                                 DWB_BENCH_CANARY_WEIGHTS};
-    struct dwb_buffer *area = &bench->buffers[DWB_BENCH_PROBE_AREA];
-    struct dwb_random random;
-    size_t n = area->n < 65536 ? area->n : 65536;
-
-    for (size_t i = 0; i < sizeof filled / sizeof filled[0]; i++) {
-        random = dwb_random_stream(seed, (uint64_t)filled[i]);
-        dwb_buffer_fill(&bench->buffers[filled[i]], &random);
-    }
-    /* Random numbers, repeated: some cores save themselves the writing of zeros over zeros. */
-    random = dwb_random_stream(seed, DWB_BENCH_PROBE_AREA);
-    for (size_t i = 0; i < n; i++)
-        area->data[i] = dwb_random_float(&random);
-    for (size_t at = n; at < area->n; at += n)
-        memcpy(area->data + at, area->data, (area->n - at < n ? area->n - at : n) * sizeof(float));
 }
 
 static void connect(struct dwb_bench *bench, struct dwb_bench_stage *stage, int input, int weights,
@@ -239,13 +108,13 @@ static void connect(struct dwb_bench *bench, struct dwb_bench_stage *stage, int 
         .input = buffers[input].data,
         .packed = buffers[packed].data,
         .output = buffers[output].data,
-        .scratch = scratch_bytes(stage) ? buffers[scratch].data : NULL,
+        .scratch = dwb_bench_scratch_bytes(stage) ? buffers[scratch].data : NULL,
     };
     stage->kernel->pack(&stage->conv, stage->weights, buffers[packed].data);
 }
 
-static struct dwb_subject *add_subject(struct dwb_bench *bench, enum dwb_operation operation,
-                                       enum dwb_isa isa, dwb_call_fn *call, void *context)
+struct dwb_subject *dwb_bench_add_subject(struct dwb_bench *bench, enum dwb_operation operation,
+                                          enum dwb_isa isa, dwb_call_fn *call, void *context)
 {
     struct dwb_subject *subject = &bench->subjects[bench->n];
     struct dwb_task *task = &bench->tasks[bench->n];
@@ -269,7 +138,7 @@ static const char *stage_algorithm(const struct dwb_bench_stage *stage)
 }
 
 /* AUTO = the library does not say. */
-static enum dwb_isa stage_isa(const struct dwb_bench_stage *stage)
+enum dwb_isa dwb_bench_stage_isa(const struct dwb_bench_stage *stage)
 {
     return stage->ready ? stage->ready->isa : stage->kernel->isa;
 }
@@ -284,7 +153,7 @@ static struct dwb_subject *add_chain(struct dwb_bench *bench, enum dwb_operation
     struct dwb_subject *subject;
 
     *chain = (struct dwb_bench_chain){.stages = {first, second}, .n = second ? 2 : 1};
-    subject = add_subject(bench, operation, stage_isa(first), run_chain, chain);
+    subject = dwb_bench_add_subject(bench, operation, dwb_bench_stage_isa(first), run_chain, chain);
     snprintf(subject->backend, sizeof subject->backend, "%s", backend);
     snprintf(subject->kernel, sizeof subject->kernel, "%s%s%s", stage_kernel(first),
              second ? " + " : "", second ? stage_kernel(second) : "");
@@ -317,6 +186,24 @@ static struct dwb_subject *add_fused(struct dwb_bench *bench, const struct dwb_b
     return subject;
 }
 
+bool dwb_bench_has(const struct dwb_bench_forms *forms, enum dwb_operation operation)
+{
+    bool parts = !forms->depthwise.absent && !forms->pointwise.absent;
+
+    switch (operation) {
+    case DWB_OPERATION_STANDARD:
+        return !forms->standard.absent;
+    case DWB_OPERATION_DEPTHWISE:
+        return !forms->depthwise.absent;
+    case DWB_OPERATION_POINTWISE:
+        return !forms->pointwise.absent;
+    case DWB_OPERATION_SEPARABLE:
+        return parts;
+    default: /* ours only: a library's calls are stages */
+        return parts && !forms->depthwise.ready && forms->fused.separable.depthwise_kernel;
+    }
+}
+
 struct dwb_subject *dwb_bench_add_operation(struct dwb_bench *bench,
                                             const struct dwb_bench_forms *forms,
                                             enum dwb_operation operation,
@@ -337,57 +224,6 @@ struct dwb_subject *dwb_bench_add_operation(struct dwb_bench *bench,
                          nominal->separable);
     default:
         return add_fused(bench, forms, nominal->separable);
-    }
-}
-
-/* A peak for each ISA among the kernels that were chosen: "percent of peak" compares like with
- * like. */
-static void add_peaks(struct dwb_bench *bench)
-{
-    enum dwb_isa seen[3];
-    size_t n = 0;
-
-    for (unsigned op = 0; op < 3; op++) {
-        const struct dwb_bench_stage *stage =
-            dwb_bench_stage(&bench->forms[0], (enum dwb_kernel_op)op);
-        enum dwb_isa isa = stage->kernel ? stage->kernel->isa : DWB_ISA_AUTO;
-        struct dwb_subject *subject;
-        bool known = !stage->kernel || dwb_fma_peak(isa) == NULL;
-
-        for (size_t k = 0; k < n; k++)
-            known = known || seen[k] == isa;
-        if (known)
-            continue;
-        dwb_peak_init(&bench->peaks[n], isa);
-        subject = add_subject(bench, DWB_OPERATION_FMA_PEAK, isa, dwb_peak_call, &bench->peaks[n]);
-        bench->tasks[bench->n - 1].keeps_warm = true;
-        subject->macs_nominal = bench->peaks[n].n_rounds * dwb_fma_peak_macs(isa);
-        subject->macs_executed = subject->macs_nominal;
-        snprintf(subject->kernel, sizeof subject->kernel, "fma_peak");
-        seen[n++] = isa;
-    }
-}
-
-static void add_memory_probes(struct dwb_bench *bench, const uint64_t sizes[DWB_PROBE_LEVELS])
-{
-    struct dwb_buffer *area = &bench->buffers[DWB_BENCH_PROBE_AREA];
-    enum dwb_isa isa = bench->canary.kernel->isa;
-
-    for (size_t i = 0; area->data && i < 2 * DWB_PROBE_LEVELS; i++) {
-        struct dwb_memory_probe *probe = &bench->probes[i];
-        bool triad = i & 1;
-        struct dwb_subject *subject;
-
-        if (sizes[i / 2] == 0 || !dwb_read_probe(isa) || !dwb_triad_probe(isa))
-            continue;
-        subject = add_subject(bench, triad ? DWB_OPERATION_TRIAD : DWB_OPERATION_READ, isa,
-                              triad ? dwb_triad_call : dwb_read_call, probe);
-        (triad ? dwb_triad_init : dwb_read_init)(probe, isa, area, sizes[i / 2], &subject->bytes);
-        snprintf(subject->level, sizeof subject->level, "%s", dwb_probe_level_name(i / 2));
-        snprintf(subject->kernel, sizeof subject->kernel, triad ? "triad" : "read");
-        bench->tasks[bench->n - 1].keeps_warm = true;
-        bench->tasks[bench->n - 1].first_block_only = true;
-        bench->tasks[bench->n - 1].window_ns = DWB_SAMPLE_WINDOW_NS / 2;
     }
 }
 
@@ -427,73 +263,13 @@ void dwb_bench_connect_forms(struct dwb_bench *bench, struct dwb_bench_forms *fo
     };
 }
 
-static int prepare_stage(struct dwb_bench_stage *stage, const struct dwb_backend *backend,
-                         enum dwb_isa isa, char *error)
-{
-    const struct dwb_backend_conv request = {
-        .op = stage->op,
-        .conv = stage->conv,
-        .isa = isa,
-        .input = stage->args.input,
-        .weights = stage->weights,
-        .output = stage->args.output,
-    };
-
-    return backend->prepare(&request, error, &stage->ready);
-}
-
-int dwb_bench_prepare_peer(struct dwb_bench *bench, struct dwb_bench_forms *forms, enum dwb_isa isa,
-                           char *error)
-{
-    const struct dwb_backend *backend;
-    char directory[4096];
-    int r;
-
-    setenv("OMP_NUM_THREADS", "1", 1); /* its pool gets one thread: this one */
-    if (dwb_paths_modules(directory, sizeof directory) < 0)
-        directory[0] = '\0';
-    r = dwb_backend_load(directory, forms->backend, error, &backend);
-    for (unsigned op = 0; r == 0 && op < 3; op++)
-        if (bench->stages & 1u << op)
-            r = prepare_stage(dwb_bench_stage(forms, (enum dwb_kernel_op)op), backend, isa, error);
-    return r;
-}
-
-static int prepare_peers(struct dwb_bench *bench, uint32_t backends, char *error)
-{
-    int r = 0;
-
-    for (unsigned bit = 1; r == 0 && bit < DWB_N_BACKENDS; bit++) {
-        struct dwb_bench_forms *forms = &bench->forms[bit];
-
-        if (!(backends & 1u << bit))
-            continue;
-        *forms = bench->forms[0];
-        forms->backend = dwb_backend_name(bit);
-        r = dwb_bench_prepare_peer(bench, forms, bench->isa, error);
-    }
-    return r;
-}
-
+/* A backend's subjects: of the operations that it has. */
 static void add_forms(struct dwb_bench *bench, const struct dwb_bench_forms *forms,
                       const struct dwb_macs *nominal)
 {
-    unsigned last =
-        forms == &bench->forms[0] ? DWB_OPERATION_SEPARABLE_FUSED : DWB_OPERATION_SEPARABLE;
-
-    for (unsigned k = 0; k <= last; k++)
-        dwb_bench_add_operation(bench, forms, (enum dwb_operation)k, nominal);
-}
-
-static void probe_sizes(const struct dwb_request *request, uint32_t cpu,
-                        uint64_t sizes[DWB_PROBE_LEVELS])
-{
-    struct dwb_caches caches;
-
-    if (request->without_probes || request->compares)
-        return;
-    dwb_machine_caches(cpu, &caches);
-    dwb_probe_sizes(&caches, sizes);
+    for (unsigned k = 0; k <= DWB_OPERATION_SEPARABLE_FUSED; k++)
+        if (dwb_bench_has(forms, (enum dwb_operation)k))
+            dwb_bench_add_operation(bench, forms, (enum dwb_operation)k, nominal);
 }
 
 int dwb_bench_choose_forms(struct dwb_bench *bench, struct dwb_bench_forms *forms, enum dwb_isa isa,
@@ -539,62 +315,72 @@ static int choose_ratio(struct dwb_bench *bench, char *error)
 static int add_ratio(struct dwb_bench *bench, const struct dwb_request *request,
                      const struct dwb_macs *nominal, char *error)
 {
-    int r = prepare_peers(bench, request->backends, error);
+    int r = dwb_bench_prepare_peers(bench, request, error);
 
     for (unsigned bit = 0; r == 0 && bit < DWB_N_BACKENDS; bit++)
         if (request->backends & 1u << bit)
             add_forms(bench, &bench->forms[bit], nominal);
+    for (uint32_t i = 0; r == 0 && i < bench->n_plugins; i++)
+        add_forms(bench, &bench->plugins[i], nominal);
     return r;
 }
+
+static const struct dwb_layer canary_layer = {
+    .name = "canary",
+    .kernel_size = 3,
+    .input_size = CANARY_INPUT_SIZE,
+    .in_channels = CANARY_CHANNELS,
+    .out_channels = CANARY_CHANNELS,
+    .stride = 1,
+    .padding = DWB_PADDING_SAME,
+    .repeat = 1,
+};
 
 static int build(struct dwb_bench *bench, const struct dwb_request *request, uint32_t cpu,
                  char *error)
 {
-    const struct dwb_layer canary = {
-        .name = "canary",
-        .kernel_size = 3,
-        .input_size = CANARY_INPUT_SIZE,
-        .in_channels = CANARY_CHANNELS,
-        .out_channels = CANARY_CHANNELS,
-        .stride = 1,
-        .padding = DWB_PADDING_SAME,
-        .repeat = 1,
-    };
     struct dwb_theory theory, canary_theory;
-    uint64_t sizes[DWB_PROBE_LEVELS] = {0};
     int r;
 
     r = dwb_theory_of(&bench->layer, &theory);
     if (r == 0)
-        r = dwb_theory_of(&canary, &canary_theory);
+        r = dwb_theory_of(&canary_layer, &canary_theory);
     if (r < 0) {
         snprintf(error, DWB_BENCH_ERROR_MAX, "the layer's multiply-adds cannot be counted: %s",
                  strerror(-r));
         return r;
     }
+    bench->nominal = theory.nominal;
+    bench->canary_nominal = canary_theory.nominal;
     r = bench->compares ? dwb_bench_choose_sides(bench, request, error)
                         : choose_ratio(bench, error);
     if (r == 0)
-        r = dwb_bench_choose(&bench->canary, &canary, bench->isa, DWB_KERNEL_STANDARD, "canary",
-                             error);
+        r = dwb_bench_choose(&bench->canary, &canary_layer, bench->isa, DWB_KERNEL_STANDARD,
+                             "canary", error);
     if (r < 0)
         return r;
-    probe_sizes(request, cpu, sizes);
-    r = allocate_all(bench, sizes, error);
+    dwb_bench_probe_sizes(request, cpu, bench->probe_sizes);
+    r = dwb_bench_allocate(bench, request, bench->probe_sizes, error);
     if (r < 0)
         return r;
-    fill(bench, request->seed);
+    dwb_bench_fill(bench, request->seed);
     dwb_bench_connect_forms(bench, &bench->forms[0]);
     connect(bench, &bench->canary, DWB_BENCH_CANARY_INPUT, DWB_BENCH_CANARY_WEIGHTS,
             DWB_BENCH_CANARY_PACKED, DWB_BENCH_CANARY_OUTPUT, DWB_BENCH_CANARY_SCRATCH);
-    r = bench->compares ? dwb_bench_add_sides(bench, request, &theory.nominal, error)
-                        : add_ratio(bench, request, &theory.nominal, error);
+    return 0;
+}
+
+int dwb_bench_load(struct dwb_bench *bench, const struct dwb_request *request,
+                   char error[DWB_BENCH_ERROR_MAX])
+{
+    int r = bench->compares ? dwb_bench_add_sides(bench, request, &bench->nominal, error)
+                            : add_ratio(bench, request, &bench->nominal, error);
+
     if (r < 0)
         return r;
     add_chain(bench, DWB_OPERATION_CANARY, "", &bench->canary, NULL,
-              canary_theory.nominal.standard);
-    add_peaks(bench);
-    add_memory_probes(bench, sizes);
+              bench->canary_nominal.standard);
+    dwb_bench_add_probes(bench, bench->probe_sizes);
     for (size_t i = 0; bench->compares && i < bench->n; i++)
         if (!bench->tasks[i].pair)
             bench->tasks[i].window_ns = DWB_SAMPLE_WINDOW_NS / 4;
@@ -625,14 +411,10 @@ void dwb_bench_free(struct dwb_bench *bench)
 {
     if (!bench)
         return;
-    for (size_t i = 0; i < DWB_N_BACKENDS; i++) {
-        struct dwb_bench_forms *forms = &bench->forms[i];
-        struct dwb_bench_stage *stages[] = {&forms->standard, &forms->depthwise, &forms->pointwise};
-
-        for (size_t k = 0; k < 3; k++)
-            if (stages[k]->ready)
-                stages[k]->ready->release(stages[k]->ready);
-    }
+    for (size_t i = 0; i < DWB_N_BACKENDS; i++)
+        dwb_bench_release(&bench->forms[i]);
+    for (size_t i = 0; i < bench->n_plugins; i++)
+        dwb_bench_release(&bench->plugins[i]);
     for (size_t i = 0; i < DWB_BENCH_N_BUFFERS; i++)
         dwb_buffer_deinit(&bench->buffers[i]);
     free(bench);

@@ -6,6 +6,7 @@
  * and after the measurement.
  */
 
+#include "common/theory.h"
 #include "kernels/backends/backend.h"
 #include "kernels/kernels.h"
 #include "kernels/separable.h"
@@ -14,8 +15,9 @@
 #include "measure/request.h"
 #include "measure/sampler.h"
 
-#define DWB_BENCH_SUBJECTS_MAX 40
-#define DWB_BENCH_ERROR_MAX    256
+#define DWB_BENCH_SUBJECTS_MAX  40
+#define DWB_BENCH_ERROR_MAX     256
+#define DWB_BENCH_OMISSIONS_MAX (4 * DWB_PLUGINS_MAX)
 
 enum { /* buffers */
        DWB_BENCH_INPUT,
@@ -48,6 +50,7 @@ struct dwb_bench_stage { /* one kernel with its operands */
     struct dwb_backend_ready *ready; /* NULL = ours runs */
     struct dwb_kernel_args args;
     const float *weights; /* unpacked: for the oracle */
+    bool absent;          /* the backend has no such operation for this layer */
 };
 
 struct dwb_bench_fused { /* both stages of a separable layer in one loop nest; ours only */
@@ -64,7 +67,8 @@ struct dwb_bench_chain { /* context of a convolution's task: one stage, or depth
 };
 
 struct dwb_bench_forms { /* the forms of the layer on one backend, or of one side of a comparison */
-    const char *backend;
+    const char *backend; /* its name */
+    char version[32];    /* of a peer's library; "" = not loaded */
     struct dwb_bench_stage standard, depthwise, pointwise;
     struct dwb_bench_fused fused; /* ours only */
 };
@@ -78,6 +82,11 @@ struct dwb_bench {
                                                    * the first two are its sides */
     uint32_t stages; /* bits 1 << enum dwb_kernel_op: which are needed at all */
     bool compares;
+    struct dwb_bench_forms plugins[DWB_PLUGINS_MAX];
+    const struct dwb_backend *libraries[DWB_PLUGINS_MAX]; /* of those */
+    uint32_t n_plugins;
+    struct dwb_omission omissions[DWB_BENCH_OMISSIONS_MAX];
+    size_t n_omissions;
     struct dwb_bench_stage canary;
     struct dwb_bench_chain chains[DWB_BENCH_SUBJECTS_MAX]; /* same indices as subjects */
     struct dwb_peak peaks[4];
@@ -86,19 +95,44 @@ struct dwb_bench {
     struct dwb_task tasks[DWB_BENCH_SUBJECTS_MAX]; /* same indices */
     size_t n;
     struct dwb_random positions;
+    uint64_t probe_sizes[DWB_PROBE_LEVELS];
+    struct dwb_macs nominal, canary_nominal;
 };
 
 /*
- * Builds the bench for a request. 0; -ENOTSUP (this CPU lacks the ISA, or no kernel takes the
- * layer), -ENOMEM, -EOVERFLOW, with one sentence in error.
+ * The first half of a bench: buffers, and everything that is our own. No subject yet. 0; -ENOTSUP
+ * (this CPU lacks the ISA, or no kernel takes the layer), -ENOMEM, -EOVERFLOW, with one sentence in
+ * error.
  */
 int dwb_bench_new(const struct dwb_request *request, uint32_t cpu, char error[DWB_BENCH_ERROR_MAX],
                   struct dwb_bench **ret_bench);
+
+/*
+ * The second half: loads the other backends' modules, which runs code that is not ours, and makes
+ * the subjects. 0; -ENOENT, -ELIBBAD (no such module here), what the module says, with one sentence
+ * in error.
+ */
+int dwb_bench_load(struct dwb_bench *bench, const struct dwb_request *request,
+                   char error[DWB_BENCH_ERROR_MAX]);
 void dwb_bench_free(struct dwb_bench *bench);
 static inline void dwb_bench_freep(struct dwb_bench **bench)
 {
     dwb_bench_free(*bench);
 }
+
+/*
+ * Of bench_peers.c. Takes our forms over into *ret_forms and puts the calls of `backend` in place
+ * of our kernels, held to `isa`: the same operands in the same buffers. A stage that the backend
+ * makes no claim to (-ENOSYS) becomes absent, with an omission. 0, or what its prepare() says
+ * otherwise. Whoever owns *ret_forms ends them with dwb_bench_release.
+ */
+int dwb_bench_prepare(struct dwb_bench *bench, const struct dwb_backend *backend, enum dwb_isa isa,
+                      struct dwb_bench_forms *ret_forms, char error[DWB_BENCH_ERROR_MAX]);
+void dwb_bench_release(struct dwb_bench_forms *forms);
+
+/* All backends and plugins of the request but ours. */
+int dwb_bench_prepare_peers(struct dwb_bench *bench, const struct dwb_request *request,
+                            char error[DWB_BENCH_ERROR_MAX]);
 
 /*
  * Runs each operation once over poisoned outputs and compares what it left with the oracle; adds to
@@ -110,7 +144,9 @@ static inline void dwb_bench_freep(struct dwb_bench **bench)
  */
 void dwb_bench_verify(struct dwb_bench *bench);
 
-/* The same comparison for what the last timed calls left behind; runs nothing. */
+/* The same comparison for what the last timed calls left behind; runs nothing, and compares nothing
+ * when outputs were wrong before. With several backends the pointwise outputs are held to both
+ * convolutions from the input on, for one's intermediate may lie beside another's output. */
 void dwb_bench_verify_last(struct dwb_bench *bench);
 
 /* The same of one operation. */
@@ -127,4 +163,3 @@ void dwb_bench_flush(void *bench);
 
 /* "portable, avx2, avx512": what flags allow. */
 void dwb_bench_isas_text(uint32_t flags, char *buffer, size_t size);
-bool dwb_bench_isa_allowed(uint32_t flags, enum dwb_isa isa);

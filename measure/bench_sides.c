@@ -82,13 +82,10 @@ static enum dwb_isa isa_of(const struct dwb_bench *bench, const struct dwb_side 
 static int choose_side(struct dwb_bench *bench, struct dwb_bench_forms *forms,
                        const struct dwb_side *side, bool fused, char *error)
 {
-    bool ours = side->kind == DWB_SIDE_NATIVE || side->kind == DWB_SIDE_KERNEL;
     enum dwb_isa isa = isa_of(bench, side);
     int r = dwb_bench_choose_forms(bench, forms, isa, error);
 
-    forms->backend = ours                            ? dwb_backend_name(0)
-                     : side->kind == DWB_SIDE_ONEDNN ? dwb_backend_name(1)
-                                                     : dwb_backend_name(2);
+    forms->backend = dwb_backend_name(0); /* until a library or plugin takes over */
     if (r == 0 && fused)
         r = dwb_bench_choose_fused(bench, forms, isa, error);
     if (r == 0 && side->kind == DWB_SIDE_KERNEL)
@@ -130,12 +127,26 @@ int dwb_bench_choose_sides(struct dwb_bench *bench, const struct dwb_request *re
     return r < 0 ? r : choose_side(bench, &bench->forms[1], &request->b, fused_b, error);
 }
 
-static int prepare_side(struct dwb_bench *bench, struct dwb_bench_forms *forms,
-                        const struct dwb_side *side, char *error)
+static int prepare_side(struct dwb_bench *bench, const struct dwb_request *request,
+                        struct dwb_bench_forms *forms, const struct dwb_side *side, char *error)
 {
-    if (side->kind == DWB_SIDE_NATIVE || side->kind == DWB_SIDE_KERNEL)
+    const struct dwb_backend *backend;
+    int r;
+
+    switch (side->kind) {
+    case DWB_SIDE_ONEDNN:
+        r = dwb_bench_load_library(dwb_backend_name(1), error, &backend);
+        break;
+    case DWB_SIDE_XNNPACK:
+        r = dwb_bench_load_library(dwb_backend_name(2), error, &backend);
+        break;
+    case DWB_SIDE_PLUGIN:
+        r = dwb_bench_load_plugin(bench, request, side->name, error, &backend);
+        break;
+    default:
         return 0;
-    return dwb_bench_prepare_peer(bench, forms, isa_of(bench, side), error);
+    }
+    return r < 0 ? r : dwb_bench_prepare_calls(bench, backend, isa_of(bench, side), forms, error);
 }
 
 /* A subject of one side, its task of a pair that is mirrored by itself. */
@@ -156,17 +167,25 @@ int dwb_bench_add_sides(struct dwb_bench *bench, const struct dwb_request *reque
 {
     struct pair pairs[DWB_OPERATION_SEPARABLE_FUSED + 1];
     size_t n = list_pairs(request, pairs);
-    int r = prepare_side(bench, &bench->forms[0], &request->a, error);
+    int r = prepare_side(bench, request, &bench->forms[0], &request->a, error);
 
     dwb_bench_connect_forms(bench, &bench->forms[1]);
     if (r == 0)
-        r = prepare_side(bench, &bench->forms[1], &request->b, error);
+        r = prepare_side(bench, request, &bench->forms[1], &request->b, error);
     for (size_t i = 0; r == 0 && i < n; i++) {
+        if (!dwb_bench_has(&bench->forms[0], pairs[i].a) ||
+            !dwb_bench_has(&bench->forms[1], pairs[i].b))
+            continue;
         add_side(bench, &bench->forms[0], &request->a, pairs[i].a, (uint32_t)i + 1, nominal);
         add_side(bench, &bench->forms[1], &request->b, pairs[i].b, (uint32_t)i + 1, nominal);
         if (request->a.extra_every || request->b.extra_every)
             for (size_t k = bench->n - 2; k < bench->n; k++)
                 bench->tasks[k].call = dwb_bench_call_planted;
+    }
+    if (r == 0 && bench->n == 0) {
+        snprintf(error, DWB_BENCH_ERROR_MAX,
+                 "the two sides have no operation of this layer in common that was asked for");
+        r = -ENOTSUP;
     }
     return r;
 }

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #ifdef DWB_HAVE_CALLGRIND
 
@@ -46,6 +47,17 @@ static void count(const struct dwb_task *task, enum dwb_cache_mode cache)
 
 #endif
 
+/* Valgrind's CPU has less than this one: a plugin may have lost a kernel on the way. */
+static const char *why_not(const struct dwb_bench *bench, const char *backend,
+                           enum dwb_operation operation)
+{
+    for (size_t i = 0; i < bench->n_omissions; i++)
+        if (bench->omissions[i].operation == operation &&
+            strcmp(bench->omissions[i].backend, backend) == 0)
+            return bench->omissions[i].reason;
+    return "there is none";
+}
+
 int dwb_callgrind_run(const struct dwb_request *request, const char *backend,
                       enum dwb_operation operation, char error[DWB_CALLGRIND_ERROR_MAX],
                       struct dwb_subject *ret_subject)
@@ -62,17 +74,19 @@ int dwb_callgrind_run(const struct dwb_request *request, const char *backend,
     quick.without_probes = true;
     dwb_fp_mode_set();
     r = dwb_bench_new(&quick, 0, error, &bench);
+    if (r == 0)
+        r = dwb_bench_load(bench, &quick, error);
     if (r < 0)
         return r;
     at = dwb_bench_find(bench, backend, operation);
     if (at == bench->n) {
-        snprintf(error, DWB_CALLGRIND_ERROR_MAX, "no %s of %s here", dwb_operation_name(operation),
-                 backend);
+        snprintf(error, DWB_CALLGRIND_ERROR_MAX, "no %s of %s under Valgrind: %s",
+                 dwb_operation_name(operation), backend, why_not(bench, backend, operation));
         return -EINVAL;
     }
-    /* The pointwise reads what the depthwise has left. */
+    /* The pointwise reads what the depthwise has left; a plugin may have none, and finds ours. */
     input = dwb_bench_find(bench, backend, DWB_OPERATION_DEPTHWISE);
-    if (operation == DWB_OPERATION_POINTWISE)
+    if (operation == DWB_OPERATION_POINTWISE && input < bench->n)
         bench->tasks[input].call(bench->tasks[input].context);
     count(&bench->tasks[at], request->cache);
     dwb_bench_verify_subject(bench, at);

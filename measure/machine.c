@@ -92,15 +92,17 @@ static uint32_t list_length(const char *list)
     return n;
 }
 
-static int read_cache_file(uint32_t cpu, int index, const char *name, char *buffer, size_t size)
+static int read_cache_file(const char *root, uint32_t cpu, int index, const char *name,
+                           char *buffer, size_t size)
 {
-    char path[128];
+    char path[4096];
 
-    snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%u/cache/index%d/%s", cpu, index, name);
+    snprintf(path, sizeof path, "%s/sys/devices/system/cpu/cpu%u/cache/index%d/%s", root, cpu,
+             index, name);
     return dwb_machine_read(path, buffer, size);
 }
 
-void dwb_machine_caches(uint32_t cpu, struct dwb_caches *ret_caches)
+void dwb_machine_caches(const char *root, uint32_t cpu, struct dwb_caches *ret_caches)
 {
     *ret_caches = (struct dwb_caches){0};
     for (int i = 0; i < 8; i++) {
@@ -108,9 +110,9 @@ void dwb_machine_caches(uint32_t cpu, struct dwb_caches *ret_caches)
         struct dwb_cache_level *at;
         unsigned long n;
 
-        if (read_cache_file(cpu, i, "level", level, sizeof level) < 0 ||
-            read_cache_file(cpu, i, "type", type, sizeof type) < 0 ||
-            read_cache_file(cpu, i, "size", text, sizeof text) < 0)
+        if (read_cache_file(root, cpu, i, "level", level, sizeof level) < 0 ||
+            read_cache_file(root, cpu, i, "type", type, sizeof type) < 0 ||
+            read_cache_file(root, cpu, i, "size", text, sizeof text) < 0)
             continue;
         n = strtoul(level, NULL, 10);
         if (n < 1 || n > 4 || (strcmp(type, "Instruction") == 0 && n > 1))
@@ -119,27 +121,30 @@ void dwb_machine_caches(uint32_t cpu, struct dwb_caches *ret_caches)
                                               : &ret_caches->levels[n - 1];
         at->bytes = strtoull(text, &end, 10);
         at->bytes <<= *end == 'K' ? 10 : *end == 'M' ? 20 : *end == 'G' ? 30 : 0;
-        if (read_cache_file(cpu, i, "coherency_line_size", text, sizeof text) == 0)
+        if (read_cache_file(root, cpu, i, "coherency_line_size", text, sizeof text) == 0)
             at->line_bytes = (uint32_t)strtoul(text, NULL, 10);
-        if (read_cache_file(cpu, i, "ways_of_associativity", text, sizeof text) == 0)
+        if (read_cache_file(root, cpu, i, "ways_of_associativity", text, sizeof text) == 0)
             at->ways = (uint32_t)strtoul(text, NULL, 10);
-        if (read_cache_file(cpu, i, "shared_cpu_list", text, sizeof text) == 0)
+        if (read_cache_file(root, cpu, i, "shared_cpu_list", text, sizeof text) == 0)
             at->n_sharing = list_length(text);
     }
 }
 
-int dwb_machine_cpuinfo(const char *key, char *buffer, size_t size)
+int dwb_machine_cpuinfo(const char *root, const char *key, char *buffer, size_t size)
 {
-    dwb_cleanup_file FILE *file = fopen("/proc/cpuinfo", "re");
+    char path[4096];
+    dwb_cleanup_file FILE *file = NULL;
     dwb_cleanup_free char *line = NULL;
     size_t room = 0, length = strlen(key);
 
+    snprintf(path, sizeof path, "%s/proc/cpuinfo", root);
+    file = fopen(path, "re");
     if (!file)
         return -errno;
     while (getline(&line, &room, file) > 0) {
         char *value = line + length;
 
-        if (strncmp(line, key, length) != 0 || !strchr("\t :", *value))
+        if (strncmp(line, key, length) != 0 || !strchr("\t:", *value))
             continue;
         value += strspn(value, "\t :");
         value[strcspn(value, "\n")] = '\0';
@@ -221,7 +226,7 @@ int dwb_machine_midr(uint64_t *ret_midr)
     return 0;
 }
 
-int dwb_machine_cpu_model(char *buffer, size_t size)
+int dwb_machine_cpu_model(const char *root, char *buffer, size_t size)
 {
     static const struct {
         unsigned implementer, part;
@@ -255,9 +260,9 @@ int dwb_machine_midr(uint64_t *ret_midr)
     return -ENODATA;
 }
 
-int dwb_machine_cpu_model(char *buffer, size_t size)
+int dwb_machine_cpu_model(const char *root, char *buffer, size_t size)
 {
-    return dwb_machine_cpuinfo("model name", buffer, size);
+    return dwb_machine_cpuinfo(root, "model name", buffer, size);
 }
 
 #endif

@@ -3,7 +3,7 @@
 /*
  * Small questions to /proc, /sys and CPUID about the machine under the measurement. Each answer may
  * be missing (a container, an emulator, another architecture): then the call says so, and nobody
- * guesses.
+ * guesses. `root` is what stands before /proc and /sys: "" but in a test.
  */
 
 #include <stdbool.h>
@@ -30,16 +30,16 @@ struct dwb_caches {
 };
 
 /* Caches of one CPU, from sysfs; what is unknown stays 0. */
-void dwb_machine_caches(uint32_t cpu, struct dwb_caches *ret_caches);
+void dwb_machine_caches(const char *root, uint32_t cpu, struct dwb_caches *ret_caches);
 
 /* "KVM", "VMware", ... into buffer; "none" on bare metal. 0, or -ENODATA when it cannot be told. */
 int dwb_machine_hypervisor(char *buffer, size_t size);
 
 /* Marketing name or part of the CPU. 0, -ENODATA. */
-int dwb_machine_cpu_model(char *buffer, size_t size);
+int dwb_machine_cpu_model(const char *root, char *buffer, size_t size);
 
 /* Value of the first "key : value" line of /proc/cpuinfo. 0, -ENODATA, -errno. */
-int dwb_machine_cpuinfo(const char *key, char *buffer, size_t size);
+int dwb_machine_cpuinfo(const char *root, const char *key, char *buffer, size_t size);
 
 /* Ticks (1/USER_HZ s) that the hypervisor took from one CPU. 0, -errno, -ENODATA. stat_fd: an open
  * /proc/stat; costs about 5 us. */

@@ -11,6 +11,7 @@
 #include "measure/counters.h"
 #include "measure/environment.h"
 #include "measure/machine.h"
+#include "measure/sandbox.h"
 #include "measure/simulate.h"
 
 #include <string.h>
@@ -115,11 +116,29 @@ static json_t *backends(void)
         bool there = dwb_backend_load(directory, dwb_backend_name(bit), error, &backend) == 0;
 
         if (there)
-            backend->version(version, sizeof version);
+            backend->version(backend, version, sizeof version);
         json_array_append_new(
             array, json_pack("{s:s, s:s?, s:b, s:s}", "name", dwb_backend_name(bit), "version",
                              there ? version : NULL, "available", there, "reason", error));
     }
+    return array;
+}
+
+/* They are looked at last: this loads what is not ours. */
+static json_t *backends_confined(const struct dwb_request *request, json_t *environment)
+{
+    char modules[4096];
+    const struct dwb_sandbox_config config = {
+        .profile = request->without_sandbox ? DWB_SANDBOX_OFF : DWB_SANDBOX_MEASURE,
+        .modules = dwb_paths_modules(modules, sizeof modules) == 0 ? modules : NULL,
+    };
+    struct dwb_sandbox sandbox;
+    json_t *array;
+
+    dwb_sandbox_enter(&config, &sandbox);
+    array = backends();
+    dwb_sandbox_seal(&sandbox);
+    dwb_environment_set(environment, "sandbox", dwb_sandbox_to_json(&sandbox));
     return array;
 }
 
@@ -131,7 +150,7 @@ static json_t *simulation(uint32_t cpu)
     char error[DWB_SIMULATE_ERROR_MAX] = "", tool[64] = "", text[DWB_GEOMETRY_TEXT_MAX];
     bool there = dwb_simulate_available(error, tool, sizeof tool) == 0, exact, known;
 
-    dwb_machine_caches(cpu, &caches);
+    dwb_machine_caches("", cpu, &caches);
     known = dwb_simulate_geometry(&caches, &geometry, &exact) == 0;
     if (known)
         dwb_geometry_text(&geometry, text);
@@ -139,21 +158,27 @@ static json_t *simulation(uint32_t cpu)
                      "geometry", known ? text : NULL, "reason", error);
 }
 
-json_t *dwb_probe_new(uint32_t cpu, enum dwb_isa isa, uint64_t seed)
+json_t *dwb_probe_new(uint32_t cpu, const struct dwb_request *request)
 {
+    enum dwb_isa isa = request->isa;
+    json_t *environment, *counters, *simulated;
     uint32_t flags = dwb_cpu_flags();
     char flags_text[64], isas[64], model[128];
-    bool named = dwb_machine_cpu_model(model, sizeof model) == 0;
-    uint64_t fp_control = dwb_fp_mode_set();
+    bool named = dwb_machine_cpu_model("", model, sizeof model) == 0;
+    const struct dwb_environment_options options = {
+        .root = "", .cpu = cpu, .seed = request->seed, .fp_control = dwb_fp_mode_set()};
 
     dwb_cpu_flags_text(flags, flags_text, sizeof flags_text);
     dwb_bench_isas_text(flags, isas, sizeof isas);
     if (isa == DWB_ISA_AUTO)
         isa = dwb_cpu_best_isa(flags);
+    environment = dwb_environment_new(&options);
+    counters = counters_of(cpu, isa);
+    simulated = simulation(cpu);
     return json_pack("{s:s, s:s, s:{s:s?, s:o, s:i}, s:o, s:s, s:o, s:o, s:o, s:o, s:o}", "type",
                      "probe", "version", DWB_VERSION, "cpu", "model", named ? model : NULL, "flags",
                      words(flags_text, ","), "pinned", (int)cpu, "isas", words(isas, ", "),
                      "isa_best", dwb_isa_name(dwb_cpu_best_isa(flags)), "kernels", kernels(flags),
-                     "backends", backends(), "counters", counters_of(cpu, isa), "simulation",
-                     simulation(cpu), "environment", dwb_environment_new(cpu, seed, fp_control));
+                     "backends", backends_confined(request, environment), "counters", counters,
+                     "simulation", simulated, "environment", environment);
 }

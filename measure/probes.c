@@ -30,7 +30,7 @@ void dwb_probe_sizes(const struct dwb_caches *caches, uint64_t ret_bytes[DWB_PRO
     ret_bytes[1] = l2 / 2 > l1 ? l2 / 2 : 0;
     ret_bytes[2] = l2 && 4 * l2 <= l3 / 2 && 4 * l2 <= DWB_PROBE_BYTES_MAX ? 4 * l2 : 0;
     dram = 4 * last < DWB_PROBE_BYTES_MAX ? 4 * last : DWB_PROBE_BYTES_MAX;
-    ret_bytes[3] = last && dram >= 2 * last ? dram : 0;
+    ret_bytes[DWB_PROBE_DRAM] = last && dram >= 2 * last ? dram : 0;
 }
 
 void dwb_peak_init(struct dwb_peak *peak, enum dwb_isa isa)

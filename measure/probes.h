@@ -12,6 +12,7 @@
 #include "measure/memory.h"
 
 #define DWB_PROBE_LEVELS    4 /* L1, L2, L3, DRAM */
+#define DWB_PROBE_DRAM      3
 #define DWB_PROBE_BYTES_MAX (UINT64_C(128) << 20)
 
 struct dwb_peak { /* context of dwb_peak_call */

@@ -1,8 +1,9 @@
 /*
- * One replicate: pin, set the floating-point mode, build the bench, verify, open and calibrate the
- * counters, sample, verify what the last calls left, describe the machine. The order matters:
- * everything after pinning belongs to one CPU, and the environment that is recorded is the one
- * that was measured in.
+ * One replicate: pin, set the floating-point mode, build the bench, describe the machine, open and
+ * calibrate the counters, enter the sandbox, load other backends, seal it, verify, sample, verify
+ * what the last calls left. The order matters: everything after pinning belongs to one CPU, the
+ * environment that is recorded is the one that was measured in, and no foreign code runs before the
+ * sandbox.
  */
 
 #include "measure/replicate.h"
@@ -12,6 +13,7 @@
 #include "measure/bench.h"
 #include "measure/counters.h"
 #include "measure/environment.h"
+#include "measure/sandbox.h"
 #include "measure/sampler.h"
 
 #include <errno.h>
@@ -57,6 +59,33 @@ static int take_subjects(const struct dwb_bench *bench, struct dwb_record *recor
     return 0;
 }
 
+static int take_omissions(const struct dwb_bench *bench, struct dwb_record *record)
+{
+    if (bench->n_omissions == 0)
+        return 0;
+    record->omissions = malloc(bench->n_omissions * sizeof *record->omissions);
+    if (!record->omissions)
+        return -ENOMEM;
+    memcpy(record->omissions, bench->omissions, bench->n_omissions * sizeof *record->omissions);
+    record->n_omissions = bench->n_omissions;
+    return 0;
+}
+
+/* What the plugins say of themselves: a file of the same name may be another one tomorrow. */
+static void describe_plugins(const struct dwb_bench *bench, json_t *environment)
+{
+    json_t *object = bench->n_plugins ? json_object() : NULL;
+
+    for (uint32_t i = 0; object && i < bench->n_plugins; i++) {
+        char text[160];
+
+        bench->libraries[i]->version(bench->libraries[i], text, sizeof text);
+        json_object_set_new(object, bench->plugins[i].backend, json_string(text));
+    }
+    if (object)
+        json_object_set_new(environment, "plugins", object);
+}
+
 static int take_counters(const struct dwb_counters *counters, struct dwb_record *record)
 {
     size_t n;
@@ -71,8 +100,9 @@ static int take_counters(const struct dwb_counters *counters, struct dwb_record 
 }
 
 static int measure(const struct dwb_request *request, struct dwb_bench *bench,
-                   struct dwb_counters *counters, const struct dwb_replicate_hooks *hooks,
-                   struct dwb_record *record)
+                   struct dwb_counters *counters, const struct dwb_environment_options *environment,
+                   const struct dwb_environment_files *files,
+                   const struct dwb_replicate_hooks *hooks, struct dwb_record *record)
 {
     struct dwb_sampler sampler = {
         .tasks = bench->tasks,
@@ -86,6 +116,7 @@ static int measure(const struct dwb_request *request, struct dwb_bench *bench,
         .flush = dwb_bench_flush,
         .flush_userdata = bench,
         .counters = counters,
+        .stat_fd = files->stat_fd,
         .progress = hooks->measured,
         .progress_userdata = hooks->userdata,
     };
@@ -98,7 +129,55 @@ static int measure(const struct dwb_request *request, struct dwb_bench *bench,
     if (r == 0)
         r = take_subjects(bench, record);
     if (r == 0)
+        r = take_omissions(bench, record);
+    if (r == 0)
         r = take_counters(counters, record);
+    if (r == 0)
+        r = dwb_environment_finish(record->environment, environment, files);
+    return r;
+}
+
+/* Sides of a comparison are in an order of their own. */
+static void describe_libraries(const struct dwb_bench *bench, json_t *environment)
+{
+    for (unsigned i = 0; i < DWB_N_BACKENDS; i++)
+        for (unsigned bit = 1; bench->forms[i].version[0] && bit < DWB_N_BACKENDS; bit++)
+            if (strcmp(bench->forms[i].backend, dwb_backend_name(bit)) == 0)
+                dwb_environment_set_library(environment, bit, bench->forms[i].version);
+}
+
+/* oneDNN makes code as it runs; what plugins do is not known, and not allowed. */
+static bool uses_onednn(const struct dwb_request *request)
+{
+    return request->compares
+               ? request->a.kind == DWB_SIDE_ONEDNN || request->b.kind == DWB_SIDE_ONEDNN
+               : (request->backends & DWB_BACKEND_ONEDNN) != 0;
+}
+
+/* The second half of the bench, inside of the sandbox: modules and plugins are loaded here, and
+ * whatever they do from their constructors on, they do in it. */
+static int load_confined(const struct dwb_request *request, struct dwb_bench *bench, char *error,
+                         struct dwb_record *record)
+{
+    char modules[4096];
+    const struct dwb_sandbox_config config = {
+        .profile = request->without_sandbox ? DWB_SANDBOX_OFF
+                   : request->simulate      ? DWB_SANDBOX_SIMULATE
+                                            : DWB_SANDBOX_MEASURE,
+        .writes_code = uses_onednn(request),
+        .modules = dwb_paths_modules(modules, sizeof modules) == 0 ? modules : NULL,
+        .directories = request->plugins.n ? request->plugin_dir : NULL,
+    };
+    struct dwb_sandbox sandbox;
+    int r;
+
+    dwb_sandbox_enter(&config, &sandbox);
+    /* Everything from here on is untrusted. */
+    r = dwb_bench_load(bench, request, error);
+    dwb_sandbox_seal(&sandbox);
+    dwb_environment_set(record->environment, "sandbox", dwb_sandbox_to_json(&sandbox));
+    describe_libraries(bench, record->environment);
+    describe_plugins(bench, record->environment);
     return r;
 }
 
@@ -110,19 +189,23 @@ static uint64_t now_ns(void)
     return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
 }
 
-/* Builds the bench, measures on it and lets it go. */
+/* Builds the bench, measures on it and lets it go. What needs the machine comes before what is
+ * loaded. */
 static int run_bench(const struct dwb_request *request, uint64_t fp_control,
                      const struct dwb_replicate_hooks *hooks, char *error,
                      struct dwb_record *record)
 {
     DWB_CLEANUP(dwb_bench_freep) struct dwb_bench *bench = NULL;
     DWB_CLEANUP(dwb_counters_freep) struct dwb_counters *counters = NULL;
+    const struct dwb_environment_options environment = {
+        .root = "", .cpu = record->cpu, .seed = request->seed, .fp_control = fp_control};
+    DWB_CLEANUP(dwb_environment_files_deinit) struct dwb_environment_files files = {-1, -1};
     char directory[4096];
     int r = dwb_bench_new(request, record->cpu, error, &bench);
 
     if (r < 0)
         return r;
-    record->environment = dwb_environment_new(record->cpu, request->seed, fp_control);
+    record->environment = dwb_environment_new(&environment);
     if (!record->environment)
         return -ENOMEM;
     const struct dwb_counters_config config = {
@@ -132,14 +215,15 @@ static int run_bench(const struct dwb_request *request, uint64_t fp_control,
             dwb_paths_data("counters", directory, sizeof directory) == 0 ? directory : NULL,
         .cpu = record->cpu,
     };
+    dwb_environment_files_init(&files);
     r = dwb_counters_new(&config, &counters);
     if (r == 0 && dwb_counters_n_groups(counters) > 0)
-        json_object_set_new(record->environment, "counter_window_ns",
+        dwb_environment_set(record->environment, "counter_window_ns",
                             json_integer((json_int_t)dwb_counters_window_ns(counters)));
     if (r == 0)
-        r = measure(request, bench, counters, hooks, record);
+        r = load_confined(request, bench, error, record);
     if (r == 0)
-        r = dwb_environment_finish(record->environment, record->cpu);
+        r = measure(request, bench, counters, &environment, &files, hooks, record);
     return r;
 }
 

@@ -92,6 +92,37 @@ static int set_comparison(struct dwb_request *request, const char *field, const 
     return 1;
 }
 
+static const char directory_form[] = "a directory that is there is needed";
+static const char plugin_form[] =
+    "one or two names such as mine.so, separated by a comma, are needed";
+
+/* Absolute, for a simulated call runs in another directory. */
+static int set_plugin_dir(struct dwb_request *request, const char *text)
+{
+    return realpath(text, request->plugin_dir) ? 0 : -EINVAL;
+}
+
+static const char members[] =
+    "unknown; a request has layer, isa, cache, slice_ns, seed, replicate, "
+    "cpu, backends, plugin, plugin_dir, simulate, geometry, a, b, operations";
+
+static int take_plugin(struct dwb_request *request, const char *key, json_t *value,
+                       struct dwb_diags *diags)
+{
+    const char *text = json_string_value(value);
+    int r;
+
+    if (strcmp(key, "plugin") == 0) {
+        r = text ? dwb_plugins_from_text(text, &request->plugins) : -EINVAL;
+        return r < 0 ? refuse(diags, key, value, plugin_form) : 0;
+    }
+    if (strcmp(key, "plugin_dir") == 0) {
+        r = text ? set_plugin_dir(request, text) : -EINVAL;
+        return r < 0 ? refuse(diags, key, value, directory_form) : 0;
+    }
+    return refuse(diags, key, value, members);
+}
+
 static int take_member(struct dwb_request *request, const char *key, json_t *value,
                        struct dwb_diags *diags)
 {
@@ -119,6 +150,8 @@ static int take_member(struct dwb_request *request, const char *key, json_t *val
             return 0;
         return refuse(diags, key, value, "some of native, onednn, xnnpack are needed");
     }
+    if (strncmp(key, "plugin", strlen("plugin")) == 0)
+        return take_plugin(request, key, value, diags);
     if (strcmp(key, "simulate") == 0) {
         request->simulate = json_is_true(value);
         return json_is_boolean(value) ? 0 : refuse(diags, key, value, "true or false is needed");
@@ -148,9 +181,7 @@ static int take_member(struct dwb_request *request, const char *key, json_t *val
     r = set_comparison(request, key, text ? text : "", diags);
     if (r != 0)
         return r < 0 ? r : 0;
-    return refuse(diags, key, value,
-                  "unknown; a request has layer, isa, cache, slice_ns, seed, replicate, cpu, "
-                  "backends, simulate, geometry, a, b, operations");
+    return refuse(diags, key, value, members);
 }
 
 static int refuse_side(struct dwb_diags *diags, const char *field, const char *message)
@@ -195,6 +226,11 @@ int dwb_request_check(const struct dwb_request *request, struct dwb_diags *diags
         dwb_diags_add(diags, 0, 0, "layer", NULL,
                       "no output: with padding valid, Dk = %u must not exceed Dx = %u",
                       layer->kernel_size, layer->input_size);
+        return -EINVAL;
+    }
+    if (request->plugins.n && !request->plugin_dir[0]) {
+        dwb_diags_add(diags, 0, 0, "plugin", request->plugins.items[0],
+                      "needs to know its directory (plugin_dir)");
         return -EINVAL;
     }
     r = dwb_layer_memory(layer, &bytes);
@@ -293,6 +329,14 @@ int dwb_request_set(struct dwb_request *request, const char *flag, const char *v
         if (r < 0)
             dwb_diags_add(diags, 0, 0, flag, value,
                           "some of native, onednn, xnnpack, separated by commas, are needed");
+    } else if (strcmp(flag, "plugin") == 0) {
+        r = dwb_plugins_from_text(value, &request->plugins);
+        if (r < 0)
+            dwb_diags_add(diags, 0, 0, flag, value, "%s", plugin_form);
+    } else if (strcmp(flag, "plugin-dir") == 0) {
+        r = set_plugin_dir(request, value);
+        if (r < 0)
+            dwb_diags_add(diags, 0, 0, flag, value, "%s", directory_form);
     } else if (strcmp(flag, "simulate") == 0) {
         request->simulate = true;
     } else if (strcmp(flag, "geometry") == 0) {

@@ -8,8 +8,10 @@
 
 #include "common/diag.h"
 #include "common/layer.h"
+#include "common/plugins.h"
 #include "common/spec.h"
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -25,14 +27,17 @@ struct dwb_request {
     uint64_t seed;
     uint32_t replicate;
     uint32_t backends; /* mask of DWB_BACKEND_* */
-    uint32_t cpu;      /* DWB_REQUEST_CPU_ANY = the last one this process may use */
-    bool simulate;     /* count one call of each operation under Valgrind, after measuring */
+    struct dwb_plugin_names plugins;
+    char plugin_dir[PATH_MAX]; /* where those are; never from a job */
+    uint32_t cpu;              /* DWB_REQUEST_CPU_ANY = the last one this process may use */
+    bool simulate; /* count one call of each operation under Valgrind, after measuring */
     char geometry[DWB_GEOMETRY_TEXT_MAX]; /* of that CPU; "" = this machine's caches */
     bool compares;     /* a and b are held against each other; the rest is not measured */
     bool has_a, has_b; /* that it is so; both, or dwb_request_check refuses */
     struct dwb_side a, b;
-    uint32_t operations; /* of that, bits 1 << enum dwb_operation; sides with forms need none */
-    bool without_probes; /* of memory: nothing is timed, and they take time to set up */
+    uint32_t operations;  /* of that, bits 1 << enum dwb_operation; sides with forms need none */
+    bool without_sandbox; /* no request can ask for it, only a person's flag */
+    bool without_probes;  /* of memory: nothing is timed, and they take time to set up */
 };
 
 void dwb_request_init(struct dwb_request *request); /* the defaults */
@@ -44,7 +49,8 @@ int dwb_request_parse(const char *text, size_t length, struct dwb_diags *diags,
 
 /*
  * Sets one field from a flag: "layer", "isa", "cache", "slice", "seed", "cpu", "replicate",
- * "backend", "simulate" (value NULL), "geometry", "a", "b", "operations". 0; -EINVAL with a finding
+ * "backend", "plugin", "plugin-dir", "simulate" (value NULL), "geometry", "a", "b", "operations".
+ * 0; -EINVAL with a finding
  * whose field is the flag; -ENOMEM.
  */
 int dwb_request_set(struct dwb_request *request, const char *flag, const char *value,

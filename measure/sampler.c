@@ -14,7 +14,6 @@
 #include "measure/random.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -40,7 +39,6 @@ struct run {
     struct dwb_sampler *sampler;
     struct dwb_record *record;
     struct dwb_random random;
-    int stat_fd;
     uint32_t *order;
     struct tally *tallies; /* [task][counter] */
     size_t n_counters;
@@ -87,9 +85,7 @@ static uint64_t read_steal(const struct run *run)
 {
     uint64_t ticks;
 
-    return run->stat_fd >= 0 && dwb_machine_steal(run->stat_fd, run->sampler->cpu, &ticks) == 0
-               ? ticks
-               : 0;
+    return dwb_machine_steal(run->sampler->stat_fd, run->sampler->cpu, &ticks) == 0 ? ticks : 0;
 }
 
 static uint32_t flags_of(const struct signals *before, const struct signals *after, bool stolen,
@@ -370,10 +366,9 @@ static bool goes_on(const struct run *run, uint32_t n_blocks, uint64_t block_ns)
 
 int dwb_sampler_run(struct dwb_sampler *sampler, struct dwb_record *record)
 {
-    dwb_cleanup_close int stat_fd = open("/proc/stat", O_RDONLY | O_CLOEXEC);
     dwb_cleanup_free uint32_t *order = NULL;
     dwb_cleanup_free struct tally *tallies = NULL;
-    struct run run = {.sampler = sampler, .record = record, .stat_fd = stat_fd};
+    struct run run = {.sampler = sampler, .record = record};
     uint64_t block_ns = 0;
     int r = 0;
 

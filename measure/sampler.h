@@ -53,6 +53,7 @@ struct dwb_sampler {
     void (*flush)(void *userdata); /* evicts every operand from the caches; cold mode */
     void *flush_userdata;
     struct dwb_counters *counters;
+    int stat_fd; /* an open /proc/stat, for stolen time; -1 = there is none */
     void (*progress)(uint64_t done_ns, void *userdata); /* after every sample; may be NULL */
     void *progress_userdata;
 };

@@ -303,7 +303,7 @@ int dwb_simulate_prepare(const struct dwb_request *request, uint32_t cpu,
         r = dwb_geometry_parse(request->geometry, &simulation->geometry);
         snprintf(simulation->origin, sizeof simulation->origin, "given");
     } else {
-        dwb_machine_caches(cpu, &caches);
+        dwb_machine_caches("", cpu, &caches);
         r = dwb_simulate_geometry(&caches, &simulation->geometry, &exact);
         snprintf(simulation->origin, sizeof simulation->origin,
                  r == 0 && !exact ? "sysfs, fitted to a power of two of sets" : "sysfs");
@@ -325,23 +325,45 @@ static enum dwb_isa simulated_isa(enum dwb_isa isa)
     return isa == DWB_ISA_AVX512 ? DWB_ISA_AVX2 : isa;
 }
 
+/* The plugin whose backend it is, and where that is; nothing when it is none. */
+static int add_plugin(const struct dwb_request *request, const char *backend, json_t *object)
+{
+    char name[DWB_BACKEND_NAME_MAX];
+
+    for (uint32_t i = 0; i < request->plugins.n; i++) {
+        dwb_plugin_backend_name(request->plugins.items[i], name);
+        if (strcmp(name, backend) != 0)
+            continue;
+        return json_object_set_new(object, "plugin", json_string(request->plugins.items[i])) |
+               json_object_set_new(object, "plugin_dir", json_string(request->plugin_dir));
+    }
+    return 0;
+}
+
+static bool is_plugin(const char *backend)
+{
+    return strncmp(backend, DWB_PLUGIN_PREFIX, strlen(DWB_PLUGIN_PREFIX)) == 0;
+}
+
 /* No count depends on the inputs' values, so a seed of more than JSON's 63 bits may lose one. */
 static char *make_request(const struct dwb_request *request, const struct dwb_subject *subject)
 {
-    bool is_native = strcmp(subject->backend, dwb_backend_name(0)) == 0;
+    bool alone = strcmp(subject->backend, dwb_backend_name(0)) == 0 || is_plugin(subject->backend);
     struct dwb_layer layer = request->layer;
-    char backends[64];
+    char backends[DWB_BACKEND_NAME_MAX + 8];
     json_t *object;
     char *text;
 
-    snprintf(backends, sizeof backends, "%s%s%s", dwb_backend_name(0), is_native ? "" : ",",
-             is_native ? "" : subject->backend);
+    snprintf(backends, sizeof backends, "%s%s%s", dwb_backend_name(0), alone ? "" : ",",
+             alone ? "" : subject->backend);
     snprintf(layer.name, sizeof layer.name, "layer");
     object = json_pack("{s:o, s:s, s:s, s:s, s:I}", "layer", dwb_layer_to_json(&layer), "isa",
                        dwb_isa_name(simulated_isa(request->isa)), "cache",
                        dwb_cache_mode_name(request->cache), "backends", backends, "seed",
                        (json_int_t)(request->seed & INT64_MAX));
-    text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    text = object && add_plugin(request, subject->backend, object) == 0
+               ? json_dumps(object, JSON_COMPACT)
+               : NULL;
     json_decref(object);
     return text;
 }
@@ -442,7 +464,7 @@ static void shape_argument(char *buffer, size_t size, const char *flag,
 static void simulate(const struct dwb_request *request, struct step *step,
                      const struct dwb_geometry *geometry, struct dwb_simulated *item)
 {
-    char valgrind[4096], own[4096] = "", caches[3][64], call[64], error[DWB_SIMULATE_ERROR_MAX];
+    char valgrind[4096], own[4096] = "", caches[3][64], call[128], error[DWB_SIMULATE_ERROR_MAX];
     char *const arguments[] = {valgrind,
                                (char *)"-q",
                                (char *)"--tool=callgrind",

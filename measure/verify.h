@@ -18,8 +18,9 @@ struct dwb_verification {
 /*
  * Compares the output of one convolution with dwb_oracle and adds what it finds to *verification.
  * Tolerance: gamma_K * sum |a b|, K = products of one output; it bounds every order of summation in
- * fp32, fused or not. The number of positions is 256 unless the layer is so deep that the oracle
- * would take longer than the measurement; at least 32, and all of them when there are fewer.
+ * fp32, fused or not. The number of positions is 128, and a replicate looks at its outputs twice:
+ * 256 of an operation, unless the layer is so deep that the oracle would take longer than the
+ * measurement (from 262,144 products an output); at least 32, and all of them when there are fewer.
  */
 void dwb_verify(enum dwb_kernel_op op, const struct dwb_conv *conv, const float *input,
                 const float *weights, const float *output, struct dwb_random *random,

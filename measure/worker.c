@@ -12,6 +12,7 @@
 #include "measure/probe.h"
 #include "measure/replicate.h"
 #include "measure/request.h"
+#include "measure/sandbox.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -42,6 +43,8 @@ static const char help[] =
     "  -i, --isa ISA         auto, portable, avx2, avx512, neon (default: auto)\n"
     "  -b, --backend LIST    some of native, onednn, xnnpack, separated by commas (default: "
     "native)\n"
+    "      --plugin LIST     one or two plugins, such as mine.so, that --plugin-dir holds\n"
+    "      --plugin-dir DIR  their directory\n"
     "  -s, --slice DURATION  time to measure, such as 300ms (default)\n"
     "  -c, --cpu N           pin to this CPU (default: the last one allowed)\n"
     "      --seed N          inputs and orders (default: 1)\n"
@@ -114,6 +117,15 @@ static void write_simulating(const struct dwb_simulate_progress *at, void *userd
     fflush(stdout);
 }
 
+/* What a sandbox needs before it is entered (measure/sandbox.h). */
+static void confine_streams(void)
+{
+    static char buffer[BUFSIZ];
+
+    dwb_sandbox_close_inherited();
+    setvbuf(stdout, buffer, _IOFBF, sizeof buffer);
+}
+
 static int measure(const struct dwb_request *request, uint64_t start_ns)
 {
     DWB_CLEANUP(dwb_record_freep) struct dwb_record *record = NULL;
@@ -122,6 +134,7 @@ static int measure(const struct dwb_request *request, uint64_t start_ns)
     char error[DWB_REPLICATE_ERROR_MAX];
     int r;
 
+    confine_streams();
     r = dwb_replicate_run(request, start_ns, &hooks, error, &record);
     if (r < 0) {
         dwb_log(DWB_LOG_ERROR, "%s", error);
@@ -133,19 +146,30 @@ static int measure(const struct dwb_request *request, uint64_t start_ns)
 
         if (subject->mismatched == 0)
             continue;
-        dwb_log(DWB_LOG_ERROR, "wrong outputs: %s by %s: %u of %u positions past the tolerance",
-                dwb_operation_name(subject->operation), subject->kernel, subject->mismatched,
-                subject->verified);
+        dwb_log(DWB_LOG_ERROR,
+                "wrong outputs: %s of %s by %s: %u of %u positions past the tolerance",
+                dwb_operation_name(subject->operation), subject->backend, subject->kernel,
+                subject->mismatched, subject->verified);
         r = r == EXIT_SUCCESS ? EXIT_WRONG_OUTPUTS : r;
     }
     return r;
 }
 
+/* The last words of a process that foreign code ends in a way that nothing can see. */
+static void announce_plugins(const struct dwb_request *request)
+{
+    char text[DWB_PLUGINS_TEXT_MAX];
+
+    dwb_plugins_to_text(&request->plugins, text);
+    if (text[0])
+        dwb_log(DWB_LOG_INFO, "the code of plugin %s runs in this process", text);
+}
+
 /* Inside of Valgrind: `what` is BACKEND:OPERATION, the answer one line for measure/simulate.c. */
 static int run_simulated(const struct dwb_request *request, const char *what)
 {
-    const char *colon = strchr(what, ':');
-    char backend[24], error[DWB_CALLGRIND_ERROR_MAX];
+    const char *colon = strrchr(what, ':'); /* a plugin's backend has one of its own */
+    char backend[DWB_BACKEND_NAME_MAX], error[DWB_CALLGRIND_ERROR_MAX];
     struct dwb_subject subject;
     enum dwb_operation operation;
 
@@ -170,11 +194,12 @@ static int probe(const struct dwb_request *request)
     char error[DWB_REPLICATE_ERROR_MAX];
     uint32_t cpu;
 
+    confine_streams();
     if (dwb_replicate_pin(request->cpu, error, &cpu) < 0) {
         dwb_log(DWB_LOG_ERROR, "%s", error);
         return EXIT_FAILURE;
     }
-    return write_line(dwb_probe_new(cpu, request->isa, request->seed), SIZE_MAX);
+    return write_line(dwb_probe_new(cpu, request), SIZE_MAX);
 }
 
 /* The request on standard input. 0 and *ret_request, or an exit status. */
@@ -208,7 +233,7 @@ static int read_request(struct dwb_diags *diags, struct dwb_request *ret_request
 }
 
 struct use { /* which of the program's uses is meant */
-    bool layer, probe;
+    bool layer, probe, no_sandbox;
     const char *simulated; /* BACKEND:OPERATION, or NULL */
 };
 
@@ -220,6 +245,8 @@ static int take_flags(int argc, char **argv, struct dwb_diags *diags, struct dwb
         {"layer", required_argument, NULL, 'l'},
         {"isa", required_argument, NULL, 'i'},
         {"backend", required_argument, NULL, 'b'},
+        {"plugin", required_argument, NULL, 'u'},
+        {"plugin-dir", required_argument, NULL, 'd'},
         {"slice", required_argument, NULL, 's'},
         {"cpu", required_argument, NULL, 'c'},
         {"seed", required_argument, NULL, 'e'},
@@ -231,6 +258,7 @@ static int take_flags(int argc, char **argv, struct dwb_diags *diags, struct dwb
         {"b", required_argument, NULL, 'B'},
         {"operations", required_argument, NULL, 'o'},
         {"probe", no_argument, NULL, 'p'},
+        {"no-sandbox", no_argument, NULL, 'n'},
         {"simulated-call", required_argument, NULL, 'x'},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},
@@ -253,7 +281,8 @@ static int take_flags(int argc, char **argv, struct dwb_diags *diags, struct dwb
         use->layer = use->layer || option == 'l';
         use->probe = use->probe || option == 'p';
         use->simulated = option == 'x' ? optarg : use->simulated;
-        if (option == 'p' || option == 'x')
+        use->no_sandbox = use->no_sandbox || option == 'n';
+        if (option == 'p' || option == 'x' || option == 'n')
             continue;
         for (index = 0; options[index].val != option; index++)
             ;
@@ -289,9 +318,10 @@ int main(int argc, char **argv)
     status = take_flags(argc, argv, diags, &request, &use);
     if (status >= 0)
         return status;
+    request.without_sandbox = use.no_sandbox;
     if (use.probe)
         return probe(&request);
-    if (!use.layer && !use.simulated && argc > 1) {
+    if (!use.layer && !use.simulated && argc > 1 + use.no_sandbox) {
         dwb_log(DWB_LOG_ERROR, "these flags need --layer or --probe (see --help)");
         return EXIT_BAD_REQUEST;
     }
@@ -299,5 +329,7 @@ int main(int argc, char **argv)
         status = read_request(diags, &request);
     if (status > 0)
         return status;
+    request.without_sandbox = use.no_sandbox; /* reading one has set it back */
+    announce_plugins(&request);
     return use.simulated ? run_simulated(&request, use.simulated) : measure(&request, start_ns);
 }

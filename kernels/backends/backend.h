@@ -13,7 +13,7 @@
 
 #include "kernels/kernels.h"
 
-#define DWB_BACKEND_ABI       1
+#define DWB_BACKEND_ABI       2
 #define DWB_BACKEND_ERROR_MAX 256
 
 struct dwb_backend_conv { /* what to prepare; everything is borrowed until the release */
@@ -37,11 +37,11 @@ struct dwb_backend_ready { /* a prepared convolution */
 struct dwb_backend {
     uint32_t abi; /* DWB_BACKEND_ABI */
     const char *name;
-    void (*version)(char *buffer, size_t size);
-    /* 0; -ENOTSUP (the library has no such convolution), -ENOMEM,
-     * -EIO; with one sentence in error. */
-    int (*prepare)(const struct dwb_backend_conv *request, char error[DWB_BACKEND_ERROR_MAX],
-                   struct dwb_backend_ready **ret_ready);
+    void (*version)(const struct dwb_backend *backend, char *buffer, size_t size);
+    /* 0; -ENOTSUP (the library has no such convolution), -ENOMEM, -EIO; -ENOSYS: it makes no claim
+     * to have it, and is measured without; with one sentence in error. */
+    int (*prepare)(const struct dwb_backend *backend, const struct dwb_backend_conv *request,
+                   char error[DWB_BACKEND_ERROR_MAX], struct dwb_backend_ready **ret_ready);
 };
 
 /*

@@ -181,8 +181,8 @@ static dnnl_status_t build(const struct dwb_backend_conv *request, struct conv *
     return status == dnnl_success ? reorder_weights(request, conv, &descriptors[1]) : status;
 }
 
-static int prepare(const struct dwb_backend_conv *request, char error[DWB_BACKEND_ERROR_MAX],
-                   struct dwb_backend_ready **ret_ready)
+static int prepare(const struct dwb_backend *backend, const struct dwb_backend_conv *request,
+                   char error[DWB_BACKEND_ERROR_MAX], struct dwb_backend_ready **ret_ready)
 {
     __attribute__((cleanup(conv_releasep))) struct conv *conv = NULL;
     dnnl_primitive_desc_t choice = NULL;
@@ -214,7 +214,7 @@ static int prepare(const struct dwb_backend_conv *request, char error[DWB_BACKEN
     return 0;
 }
 
-static void version(char *buffer, size_t size)
+static void version(const struct dwb_backend *backend, char *buffer, size_t size)
 {
     const dnnl_version_t *value = dnnl_version();
 

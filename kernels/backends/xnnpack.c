@@ -169,8 +169,8 @@ static enum xnn_status create(const struct dwb_backend_conv *request, const floa
         -INFINITY, INFINITY, depthwise ? XNN_FLAG_DEPTHWISE_CONVOLUTION : 0, ret_operator);
 }
 
-static int prepare(const struct dwb_backend_conv *request, char error[DWB_BACKEND_ERROR_MAX],
-                   struct dwb_backend_ready **ret_ready)
+static int prepare(const struct dwb_backend *backend, const struct dwb_backend_conv *request,
+                   char error[DWB_BACKEND_ERROR_MAX], struct dwb_backend_ready **ret_ready)
 {
     const struct dwb_conv *shape = &request->conv;
     float *transposed = NULL;
@@ -207,7 +207,7 @@ static int prepare(const struct dwb_backend_conv *request, char error[DWB_BACKEN
 }
 
 /* The library has no version call; Debian's package is a snapshot. */
-static void version(char *buffer, size_t size)
+static void version(const struct dwb_backend *backend, char *buffer, size_t size)
 {
     snprintf(buffer, size, "unversioned");
 }

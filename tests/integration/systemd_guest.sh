@@ -88,6 +88,20 @@ result_is_sound() {
         /run/result.json
 }
 
+# What this kernel has, the unit must not take away: the worker by itself is what to compare with.
+sandbox_holds() {
+    local free inside
+
+    free=$("$prefix/libexec/dwbench/dwbench-worker" --probe | jq -c .environment.sandbox) || return
+    inside=$(jq -c .environment.sandbox /run/result.json) || return
+    echo "$inside"
+    equals "$inside" "$free" && jq -e '.no_new_privs and .profile == "measure"' <<<"$inside"
+}
+
+says_what_holds() {
+    api /v1/info | jq -e '.machine.environment.sandbox.profile == "measure"'
+}
+
 # Prints the id of a job with about $1 of measuring.
 submit_through_api() {
     api /v1/jobs --data "{Dk: 3, Dx: 14, M: 16, N: 16, replicates: 10, budget: $1, precision: 0.01%}" |
@@ -192,6 +206,9 @@ check "the socket is the group's" equals "$(stat -c '%A %G' "$socket")" "srw-rw-
 check "the daemon waits for a client" equals "$(property ActiveState)" inactive
 check "a user of the group measures a layer through the socket" submit_through_client
 check "its result is sound" result_is_sound
+check "its workers were shut in as far as this kernel can" sandbox_holds
+echo "# $(jq -c .environment.sandbox /run/result.json)"
+check "the daemon says so" says_what_holds
 check "the socket has started the daemon" equals "$(property ActiveState)" active
 check "the daemon has told systemd that it is ready, and its state" test -n "$(property StatusText)"
 check "it runs as its user, without capabilities, under seccomp" runs_unprivileged 0

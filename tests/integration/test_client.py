@@ -446,6 +446,12 @@ class Real(Case):
         entry = document["results"][0]
         self.assertEqual(document["ratio"], entry["ratio"])
         self.assertGreater(entry["verification"]["positions"], 0)
+        job, own = document["job"]["measuring"], entry["measuring"]
+        self.assertEqual(job["kernel_ns"], own["kernel_ns"])  # one layer, and no restart
+        self.assertEqual(job["replicates"], entry["replicates"])
+        self.assertLess(own["kernel_ns"], own["wall_ns"])
+        self.assertLess(own["wall_ns"], job["wall_ns"])
+        self.assertAlmostEqual(job["share"], job["kernel_ns"] / job["wall_ns"])
         if p.returncode == 5:
             self.assertIsNone(entry["ratio"]["time"]["floor"])
             self.assertEqual(entry["verdict"], "contaminated")
@@ -470,6 +476,25 @@ class Real(Case):
         self.assertEqual(p.stderr, "")
         self.assertRegex(p.stdout, r"(?m)^tiny +8 16x16 k3 s1 ")
         self.assertIn("machine: ", p.stdout)
+        self.assertRegex(p.stdout, r"measuring: \d+% of [\d.]+ s in timed calls")
+
+    def test_run_environment(self):
+        args = ["run", *TINY, *QUICK, "-q", "--environment"]
+        p = subprocess.run([CTL, *args, "-f", "json"], capture_output=True, text=True,
+                           env=self.env, cwd=self.dir, timeout=120)
+        self.assertIn(p.returncode, (0, 5), p.stderr)
+        environment = json.loads(p.stdout)
+        self.assertEqual(len(environment["build"]["build_id"]), 40)
+        for path, reason in environment["unreadable"].items():
+            member = environment
+            for step in path.split("."):
+                member = member[step]
+            self.assertIsNone(member, path)
+            self.assertTrue(reason, path)
+        p = subprocess.run([CTL, *args], capture_output=True, text=True, env=self.env,
+                           cwd=self.dir, timeout=120)
+        self.assertRegex(p.stdout, r"(?m)^Processor\n  cpu\.model +\S")
+        self.assertRegex(p.stdout, r"(?m)^  libraries\.xnnpack +not readable \(not loaded")
 
     def run_until_measuring(self):
         process = self.start("run", "example", "--budget", "60s")

@@ -32,6 +32,7 @@ class Restart(unittest.TestCase):
             self.assertGreaterEqual(len(kept), 4)
             n_asked = len(daemon.requests())
             daemon.set_mode("ok")
+            restarted = time.monotonic()
             daemon.start()
             events = daemon.events(job)
             self.assertEqual(events[-1]["state"], "done", events[-1])
@@ -45,6 +46,13 @@ class Restart(unittest.TestCase):
             result = daemon.get(f"/v1/jobs/{job}/result").json
             self.assertEqual([layer["layer"]["name"] for layer in result["results"]],
                              ["a", "b", "c"])
+            # The pause is in no figure: only what was measured since, on the clock since then.
+            measuring = result["job"]["measuring"]
+            self.assertEqual(measuring["replicates"], len(again))
+            self.assertEqual(measuring["kernel_ns"], len(again) * 10e6)
+            self.assertLess(measuring["wall_ns"], (time.monotonic() - restarted) * 1e9)
+            for layer in result["results"]:
+                self.assertEqual(layer["measuring"]["kernel_ns"], layer["replicates"] * 10e6)
 
     def stored(self, daemon, job):
         database = sqlite3.connect(os.path.join(daemon.state, "dwbench.db"))

@@ -52,7 +52,8 @@ EOF
     fi
     timeout --kill-after=10 240 systemd-nspawn --quiet --register=no "${keep[@]}" \
         --machine="${work##*/}" --directory="$work/root" --private-network --console=pipe \
-        --capability=CAP_PERFMON --system-call-filter="perf_event_open @system-service @aio" \
+        --capability=CAP_PERFMON --system-call-filter="perf_event_open seccomp @system-service @aio \
+            landlock_create_ruleset landlock_add_rule landlock_restrict_self" \
         --bind="$work/results:/opt/results" --boot systemd.unit=dwbench-test.target \
         </dev/null >"$work/console" 2>&1
 }

@@ -7,7 +7,7 @@ import unittest
 import harness
 from harness import Daemon, alive, wait_for
 
-SUITE = {"name": "s", "defaults": {"Dk": 3, "Dx": 8, "M": 4, "N": 4}, "replicates": 3,
+SUITE = {"name": "s", "defaults": {"Dk": 3, "Dx": 8, "M": 4, "N": 4}, "replicates": 4,
          "budget": "200ms", "layers": [{"name": "good"}, {"name": "bad"}]}
 
 # mode -> what the reason must hold, label of the metric, replicates that are tried
@@ -99,8 +99,8 @@ class Workers(unittest.TestCase):
             self.assertEqual([e["layer"] for e in failed], ["bad", "bad"])
             self.assertIn("SIGSEGV", failed[0]["reason"])
             asked = daemon.requests()
-            self.assertEqual(len(asked), 8)
-            self.assertEqual({(layer, i) for layer in ("good", "bad") for i in range(3)},
+            self.assertEqual(len(asked), 10)
+            self.assertEqual({(layer, i) for layer in ("good", "bad") for i in range(4)},
                              set(asked))
 
     def test_one_layer_fails_the_job_and_is_named(self):

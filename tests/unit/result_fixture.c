@@ -22,7 +22,14 @@ json_t *build(const struct job *job, const char *name)
 {
     json_t *about = json_pack("{s:s, s:s}", "id", "j1", "name", name);
     json_t *document = NULL;
+    uint64_t kernel_ns = 0;
 
+    for (size_t i = 0; i < job->n; i++)
+        kernel_ns += job->records[i]->kernel_ns;
+    json_object_set_new(about, "measuring",
+                        json_pack("{s:I, s:I, s:I}", "wall_ns", (json_int_t)MEASURED_NS,
+                                  "kernel_ns", (json_int_t)kernel_ns, "replicates",
+                                  (json_int_t)job->n));
     ck_assert_int_eq(
         dwb_result_build(job->spec, about, job->records, job->layer_of, job->n, &document), 0);
     json_decref(about);

@@ -2,6 +2,7 @@
 
 #include "common/theory.h"
 
+#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,9 +23,40 @@ double synthetic_uniform(uint64_t *state)
     return ((double)(synthetic_random(state) >> 11) + 0.5) / (double)(UINT64_C(1) << 53);
 }
 
+/* P(Binomial(n, p) >= k). */
+static double binomial_tail(int n, double p, int k)
+{
+    double sum = 0;
+    int sign;
+
+    for (int i = k; i <= n; i++)
+        sum += exp(lgamma_r(n + 1.0, &sign) - lgamma_r(i + 1.0, &sign) -
+                   lgamma_r(n - i + 1.0, &sign) + i * log(p) + (n - i) * log1p(-p));
+    return sum;
+}
+
+void synthetic_check_missed(int missed, int n_trials, double alpha, const char *what)
+{
+    double chance = binomial_tail(n_trials, alpha, missed);
+
+    ck_assert_msg(chance > SYNTHETIC_SURPRISE,
+                  "%s: missed %d of %d at a level of %g, which has a chance of %g", what, missed,
+                  n_trials, alpha, chance);
+}
+
 static double exponential(uint64_t *state, double mean)
 {
     return -mean * log(synthetic_uniform(state));
+}
+
+static double process_noise(const struct synthetic *s, size_t subject, uint64_t *state)
+{
+    double median = s->process_noise[subject];
+
+    if (s->process_sigma <= 0)
+        return exponential(state, median);
+    double u = synthetic_uniform(state), v = synthetic_uniform(state);
+    return median * exp(s->process_sigma * sqrt(-2 * log(u)) * cos(2 * M_PI * v));
 }
 
 struct synthetic synthetic_quiet(void)
@@ -104,7 +136,7 @@ static void set_samples(const struct synthetic *s, struct dwb_record *record, ui
     bool disturbed = synthetic_uniform(state) < s->disturbed_share;
 
     for (size_t i = 0; i < SYNTHETIC_N_SUBJECTS; i++) {
-        factor[i] = i <= SYNTHETIC_CANARY ? 1 + exponential(state, s->process_noise[i]) : 1;
+        factor[i] = i <= SYNTHETIC_CANARY ? 1 + process_noise(s, i, state) : 1;
         if (disturbed && i <= SYNTHETIC_CANARY)
             factor[i] *= s->disturbed[i];
     }
@@ -176,6 +208,8 @@ struct dwb_record *synthetic_record(const struct synthetic *synthetic, uint32_t 
     record->cpu = 1;
     record->seed = replicate;
     record->cache = synthetic->cache;
+    record->elapsed_ns = 350000000;
+    record->kernel_ns = 301000000;
     set_subjects(synthetic, record);
     set_samples(synthetic, record, state);
     set_counters(synthetic, record);

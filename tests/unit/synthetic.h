@@ -30,14 +30,23 @@ struct synthetic {
     uint32_t n_blocks;
     double sample_noise;                        /* mean of an exponential, relative */
     double process_noise[SYNTHETIC_CANARY + 1]; /* alike, of a process as a whole */
-    double disturbed_share;                     /* of processes ... */
-    double disturbed[SYNTHETIC_CANARY + 1];     /* ... that are slower by this factor */
-    double flagged_share;                       /* of samples: flagged, and half as long again */
+    double process_sigma;   /* above 0: that one is lognormal, process_noise its median */
+    double disturbed_share; /* of processes ... */
+    double disturbed[SYNTHETIC_CANARY + 1]; /* ... that are slower by this factor */
+    double flagged_share;                   /* of samples: flagged, and half as long again */
     bool counted; /* cycles and instructions from a PMU; cache misses never */
 };
 
 uint64_t synthetic_random(uint64_t *state);
 double synthetic_uniform(uint64_t *state); /* (0, 1) */
+
+/*
+ * Fails the test when an interval of level 1 - alpha would miss as often as this, or more often,
+ * with probability below SYNTHETIC_SURPRISE (exact binomial): it misses more than its level allows.
+ * Seeds are fixed, so a cell that passes does not fail by bad luck another time.
+ */
+#define SYNTHETIC_SURPRISE 1e-3
+void synthetic_check_missed(int missed, int n_trials, double alpha, const char *what);
 
 /* A quiet machine: 56x56, 128 -> 128, standard 8 ms, depthwise 0.2 ms, pointwise 0.95 ms. */
 #define SYNTHETIC_RATIO (1.15 / 8)

@@ -41,7 +41,7 @@ START_TEST(test_options)
               "-s /x --isa avx2 --cache cold --budget 1s --precision 1% --replicates 3 "
               "--seed 9 --alpha 0.5 --resolution 128 --backend native --simulate --geometry g "
               "--format csv -o f --timeout "
-              "90s "
+              "90s --plugin ./a.so --plugin b.so "
               "--quiet --wait --idempotency-key k1 --state done --limit 7 "
               "--baseline main --force suite"),
         DWB_EXIT_OK);
@@ -58,6 +58,8 @@ START_TEST(test_options)
     ck_assert_str_eq(cli.job_keys[9], "true");
     ck_assert_str_eq(dwb_cli_job_keys[10], "geometry");
     ck_assert_str_eq(cli.job_keys[10], "g");
+    ck_assert_uint_eq(cli.n_plugins, 2);
+    ck_assert_str_eq(cli.plugins[1], "b.so");
     ck_assert_int_eq(cli.format, DWB_FORMAT_CSV);
     ck_assert_str_eq(cli.output, "f");
     ck_assert_uint_eq(cli.timeout_ns, UINT64_C(90000000000));

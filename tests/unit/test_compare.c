@@ -172,7 +172,7 @@ START_TEST(test_intervals)
                     "not_resolved", "floors say +10.00 %");
     check_depthwise(
         compared(job("a", 20000), with(with(job("b", 22000), low, json_null()), high, json_null())),
-        "not_resolved", "fewer than 3 processes");
+        "not_resolved", "fewer than 4 processes");
 }
 END_TEST
 

@@ -8,27 +8,94 @@
 #include <check.h>
 #include <ctype.h>
 #include <errno.h>
+#include <ftw.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+
+static const struct dwb_environment_options this_machine = {
+    .root = "", .seed = 5, .fp_control = 0x9fc0};
+
+/* Members that are null, each once with a reason, and no reason for one that is not. */
+static void check_unreadable(const json_t *environment)
+{
+    json_t *unreadable = json_object_get(environment, "unreadable"), *value, *member;
+    const char *key, *name;
+    size_t n = 0;
+
+    json_object_foreach((json_t *)environment, key, value)
+    {
+        n += json_is_null(value);
+        ck_assert(!json_is_null(value) || json_object_get(unreadable, key));
+        if (!json_is_object(value) || value == unreadable)
+            continue;
+        json_object_foreach(value, name, member)
+        {
+            char path[300];
+
+            snprintf(path, sizeof path, "%s.%s", key, name);
+            n += json_is_null(member);
+            ck_assert_msg(!json_is_null(member) || json_object_get(unreadable, path), "%s", path);
+        }
+    }
+    ck_assert_uint_eq(json_object_size(unreadable), n);
+    json_object_foreach(unreadable, key, value)
+    {
+        ck_assert_msg(json_string_length(value) > 0, "%s", key);
+    }
+}
 
 START_TEST(test_members)
 {
     static const char *const keys[] = {
-        "cpu",          "hypervisor",  "caches",        "memory_bytes", "kernel",
-        "clocksource",  "smt_active",  "smt_siblings",  "aslr",         "perf_event_paranoid",
-        "nmi_watchdog", "thp",         "governor",      "boost",        "mitigations",
-        "build",        "libraries",   "seed",          "mxcsr",        "fpcr",
-        "load",         "steal_ticks", "cpus_isolated", "during",
+        "cpu",
+        "hypervisor",
+        "caches",
+        "memory_bytes",
+        "kernel",
+        "clocksource",
+        "smt_active",
+        "smt_siblings",
+        "aslr",
+        "perf_event_paranoid",
+        "nmi_watchdog",
+        "thp",
+        "governor",
+        "boost",
+        "mitigations",
+        "build",
+        "libraries",
+        "seed",
+        "mxcsr",
+        "fpcr",
+        "load",
+        "steal_ticks",
+        "cpus_isolated",
+        "during",
+        "unreadable",
+        "frequency_driver",
+        "aslr_of_process",
+        "counter_window_ns",
+        "numa_nodes",
+        "cpus_online",
+        "memory_available_bytes",
+        "frequency_khz_max",
+        "sandbox",
     };
+    static const char *const library_keys[] = {"glibc", "libpfm4", "jansson", "onednn", "xnnpack"};
     static const char *const cpu_keys[] = {"model",    "vendor", "family",    "model_number",
                                            "stepping", "flags",  "microcode", "pinned"};
-    json_t *environment = dwb_environment_new(0, 5, 0x9fc0);
+    json_t *environment = dwb_environment_new(&this_machine);
     json_t *cpu = json_object_get(environment, "cpu");
 
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) /* null, but never left out */
         ck_assert_msg(json_object_get(environment, keys[i]), "%s", keys[i]);
     for (size_t i = 0; i < sizeof cpu_keys / sizeof cpu_keys[0]; i++)
         ck_assert_msg(json_object_get(cpu, cpu_keys[i]), "cpu.%s", cpu_keys[i]);
+    for (size_t i = 0; i < sizeof library_keys / sizeof library_keys[0]; i++)
+        ck_assert_msg(json_object_get(json_object_get(environment, "libraries"), library_keys[i]),
+                      "libraries.%s", library_keys[i]);
+    check_unreadable(environment);
     ck_assert_str_eq(json_string_value(json_object_get(environment, "seed")), "5");
     ck_assert(json_is_string(json_object_get(environment, "kernel")));
     ck_assert(json_is_string(json_object_get(cpu, "model")));
@@ -44,7 +111,7 @@ END_TEST
 
 START_TEST(test_build_and_libraries)
 {
-    json_t *environment = dwb_environment_new(0, 1, 0);
+    json_t *environment = dwb_environment_new(&this_machine);
     json_t *build = json_object_get(environment, "build");
     const char *id = json_string_value(json_object_get(build, "build_id"));
     const char *pfm =
@@ -55,6 +122,8 @@ START_TEST(test_build_and_libraries)
     for (size_t i = 0; i < 40; i++)
         ck_assert(isxdigit((unsigned char)id[i]));
     ck_assert_ptr_nonnull(json_string_value(json_object_get(build, "flags")));
+    ck_assert(strstr(json_string_value(json_object_get(build, "kernel_flags")),
+                     "reference: -O3 -ffp-contract=off"));
     ck_assert_ptr_nonnull(json_string_value(json_object_get(build, "compiler")));
     ck_assert_int_eq(pfm[0], '4');
     json_decref(environment);
@@ -63,15 +132,195 @@ END_TEST
 
 START_TEST(test_finish)
 {
-    json_t *environment = dwb_environment_new(0, 1, 0);
+    struct dwb_environment_files files;
+    json_t *environment = dwb_environment_new(&this_machine);
     json_t *during;
 
     ck_assert(json_is_null(json_object_get(environment, "during")));
-    ck_assert_int_eq(dwb_environment_finish(environment, 0), 0);
+    dwb_environment_files_init(&files);
+    ck_assert_int_eq(dwb_environment_finish(environment, &this_machine, &files), 0);
+    dwb_environment_files_deinit(&files);
     during = json_object_get(environment, "during");
     ck_assert(json_is_integer(json_object_get(during, "involuntary_switches")));
     ck_assert_int_gt(json_integer_value(json_object_get(during, "memory_peak_bytes")), 0);
     ck_assert_ptr_nonnull(json_object_get(during, "steal_ticks"));
+    check_unreadable(environment);
+    dwb_environment_set(environment, "counter_window_ns", json_integer(70));
+    ck_assert_int_eq(json_integer_value(json_object_get(environment, "counter_window_ns")), 70);
+    check_unreadable(environment);
+    ck_assert(json_is_array(json_object_get(during, "load_after")));
+    json_decref(environment);
+}
+END_TEST
+
+/* Where /proc is not to be had, its members are null and the others are there. */
+START_TEST(test_finish_without_files)
+{
+    const struct dwb_environment_files none = {.stat_fd = -1, .loadavg_fd = -1};
+    json_t *environment = dwb_environment_new(&this_machine);
+    json_t *during;
+
+    ck_assert_int_eq(dwb_environment_finish(environment, &this_machine, &none), 0);
+    during = json_object_get(environment, "during");
+    ck_assert(json_is_null(json_object_get(during, "steal_ticks")));
+    ck_assert(json_is_null(json_object_get(during, "load_after")));
+    ck_assert_int_gt(json_integer_value(json_object_get(during, "memory_peak_bytes")), 0);
+    check_unreadable(environment);
+    json_decref(environment);
+}
+END_TEST
+
+/* ---- a machine of files ---- */
+
+static char root[] = "/tmp/dwb-test-root-XXXXXX";
+
+static void make_root(void)
+{
+    strcpy(root, "/tmp/dwb-test-root-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(root));
+}
+
+static int remove_one(const char *path, const struct stat *status, int type, struct FTW *ftw)
+{
+    (void)status;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+static void remove_root(void)
+{
+    nftw(root, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+static void put_file(const char *path, const char *text)
+{
+    char full[512];
+    FILE *file;
+
+    snprintf(full, sizeof full, "%s%s", root, path);
+    for (char *slash = full + strlen(root); (slash = strchr(slash + 1, '/'));) {
+        *slash = '\0';
+        ck_assert(mkdir(full, 0755) == 0 || errno == EEXIST);
+        *slash = '/';
+    }
+    file = fopen(full, "we");
+    ck_assert_ptr_nonnull(file);
+    fputs(text, file);
+    ck_assert_int_eq(fclose(file), 0);
+}
+
+#define CPU "/sys/devices/system/cpu"
+
+static const struct { /* a member that this file fills */
+    const char *path, *text, *member, *expected;
+} readable[] = {
+    {"/sys/devices/system/clocksource/clocksource0/current_clocksource", "tsc\n", "clocksource",
+     "\"tsc\""},
+    {CPU "/smt/active", "1\n", "smt_active", "1"},
+    {CPU "/cpu3/topology/thread_siblings_list", "3,7\n", "smt_siblings", "\"3,7\""},
+    {CPU "/cpu3/cpufreq/scaling_governor", "powersave\n", "governor", "\"powersave\""},
+    {CPU "/cpu3/cpufreq/scaling_driver", "amd-pstate-epp\n", "frequency_driver",
+     "\"amd-pstate-epp\""},
+    {CPU "/cpu3/cpufreq/cpuinfo_max_freq", "3700000\n", "frequency_khz_max", "\"3700000\""},
+    {CPU "/cpufreq/boost", "1\n", "boost", "true"},
+    {CPU "/cpu3/cpufreq/boost", "0\n", "boost", "false"},
+    {CPU "/intel_pstate/no_turbo", "1\n", "boost", "false"},
+    {CPU "/intel_pstate/no_turbo", "0\n", "boost", "true"},
+    {CPU "/vulnerabilities/meltdown", "Mitigation: PTI\n", "mitigations",
+     "{\"meltdown\": \"Mitigation: PTI\"}"},
+    {CPU "/isolated", "2-3\n", "cpus_isolated", "\"2-3\""},
+    {CPU "/isolated", "\n", "cpus_isolated", "\"\""}, /* none is, which is an answer */
+    {"/sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never\n", "thp",
+     "\"madvise\""},
+    {"/proc/sys/kernel/randomize_va_space", "2\n", "aslr", "2"},
+    {"/proc/sys/kernel/perf_event_paranoid", "-1\n", "perf_event_paranoid", "-1"},
+    {"/proc/sys/kernel/nmi_watchdog", "0\n", "nmi_watchdog", "0"},
+    {"/proc/loadavg", "0.5 0.25 0.125 1/200 4242\n", "load", "[0.5, 0.25, 0.125]"},
+    {"/proc/meminfo", "MemTotal:  2048 kB\nMemFree: 4 kB\n", "memory_bytes", "2097152"},
+    {"/proc/stat", "cpu  1 2 3 4 5 6 7 99 0 0\ncpu3 1 2 3 4 5 6 7 42 0 0\n", "steal_ticks", "42"},
+#if defined(__x86_64__)
+    {"/proc/cpuinfo", "processor\t: 0\nmodel\t\t: 207\nmicrocode\t: 0xa401\n", "cpu.microcode",
+     "\"0xa401\""},
+    {"/proc/cpuinfo", "model name\t: Some CPU\nmodel\t\t: 207\n", "cpu.model", "\"Some CPU\""},
+    {"/proc/cpuinfo", "model name\t: Some CPU\nmodel\t\t: 207\n", "cpu.model_number", "207"},
+    {"/proc/cpuinfo", "stepping\t: 2\n", "cpu.stepping", "2"},
+    {"/proc/cpuinfo", "flags\t\t: fma avx2\n", "cpu.flags", "[\"fma\", \"avx2\"]"},
+#endif
+};
+
+static const json_t *member_of(const json_t *environment, const char *path)
+{
+    const char *dot = strchr(path, '.');
+    char first[64];
+
+    snprintf(first, sizeof first, "%.*s", dot ? (int)(dot - path) : (int)strlen(path), path);
+    environment = json_object_get(environment, first);
+    return dot ? json_object_get(environment, dot + 1) : environment;
+}
+
+/* Each file on an otherwise empty machine: its member has its value, all others are still there. */
+START_TEST(test_file)
+{
+    const struct dwb_environment_options options = {.root = root, .cpu = 3};
+    json_t *environment;
+    char *value;
+
+    put_file(readable[_i].path, readable[_i].text);
+    environment = dwb_environment_new(&options);
+    value = json_dumps(member_of(environment, readable[_i].member), JSON_ENCODE_ANY);
+    ck_assert_ptr_nonnull(value);
+    ck_assert_str_eq(value, readable[_i].expected);
+    check_unreadable(environment);
+    free(value);
+    json_decref(environment);
+}
+END_TEST
+
+static const struct { /* what makes a member unreadable, and the words for it */
+    const char *path, *text, *member, *words;
+} spoiled[] = {
+    {NULL, NULL, "governor", "scaling_governor: No such file or directory"},
+    {NULL, NULL, "boost", "no frequency driver tells"},
+    {NULL, NULL, "mitigations", "vulnerabilities: No such file or directory"},
+    {NULL, NULL, "caches", "cpu3/cache: tells of none"},
+    {NULL, NULL, "libraries.onednn", "not loaded"},
+    {CPU "/online", "\n", "cpus_online", "online: is empty"},
+    {CPU "/smt/active", "on\n", "smt_active", "active: is not a number"},
+    {"/proc/meminfo", "MemFree: 4 kB\n", "memory_bytes", "has no MemTotal"},
+    {"/proc/loadavg", "busy\n", "load", "is not three numbers"},
+    {"/proc/stat", "cpu0 1 2 3 4 5 6 7 42 0 0\n", "steal_ticks", "has no steal of cpu3"},
+    {"/proc/cpuinfo", "processor\t: 0\n", "cpu.microcode", "has no microcode"},
+};
+
+START_TEST(test_file_missing)
+{
+    const struct dwb_environment_options options = {.root = root, .cpu = 3};
+    json_t *environment;
+    const char *why;
+
+    if (spoiled[_i].path)
+        put_file(spoiled[_i].path, spoiled[_i].text);
+    environment = dwb_environment_new(&options);
+    ck_assert(json_is_null(member_of(environment, spoiled[_i].member)));
+    why = json_string_value(
+        json_object_get(json_object_get(environment, "unreadable"), spoiled[_i].member));
+    ck_assert_ptr_nonnull(why);
+    ck_assert_msg(strstr(why, spoiled[_i].words) != NULL, "%s", why);
+    ck_assert(!strstr(why, root)); /* a path as it is on the machine */
+    json_decref(environment);
+}
+END_TEST
+
+START_TEST(test_backends)
+{
+    json_t *environment;
+
+    environment = dwb_environment_new(&this_machine);
+    dwb_environment_set_library(environment, 1, "3.1.0");
+    check_unreadable(environment);
+    ck_assert_str_eq(json_string_value(member_of(environment, "libraries.onednn")), "3.1.0");
+    ck_assert(json_is_null(member_of(environment, "libraries.xnnpack")));
     json_decref(environment);
 }
 END_TEST
@@ -133,16 +382,23 @@ int main(void)
 {
     Suite *suite = suite_create("environment");
     TCase *tests = tcase_create("environment");
+    TCase *files = tcase_create("files");
     SRunner *runner = srunner_create(suite);
     int n_failed;
 
     tcase_add_test(tests, test_members);
     tcase_add_test(tests, test_build_and_libraries);
     tcase_add_test(tests, test_finish);
+    tcase_add_test(tests, test_finish_without_files);
     tcase_add_test(tests, test_list);
     tcase_add_test(tests, test_unreadable);
     tcase_add_loop_test(tests, test_probe_sizes, 0, sizeof sizes / sizeof sizes[0]);
+    tcase_add_test(tests, test_backends);
+    tcase_add_checked_fixture(files, make_root, remove_root);
+    tcase_add_loop_test(files, test_file, 0, sizeof readable / sizeof readable[0]);
+    tcase_add_loop_test(files, test_file_missing, 0, sizeof spoiled / sizeof spoiled[0]);
     suite_add_tcase(suite, tests);
+    suite_add_tcase(suite, files);
     srunner_run_all(runner, CK_NORMAL);
     n_failed = srunner_ntests_failed(runner);
     srunner_free(runner);

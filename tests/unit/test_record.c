@@ -93,6 +93,29 @@ START_TEST(test_round_trip)
 }
 END_TEST
 
+/* A member that older records do not have, and that is there only when it says something. */
+START_TEST(test_omissions)
+{
+    struct dwb_omission omissions[] = {
+        {DWB_OPERATION_STANDARD, "plugin:mine", "the plugin has no standard kernel"}};
+    struct dwb_record record = sample_record();
+    DWB_CLEANUP(dwb_record_freep) struct dwb_record *back = NULL;
+    json_t *object = encode(&record);
+
+    ck_assert_ptr_null(json_object_get(object, "omissions"));
+    json_decref(object);
+    record.omissions = omissions;
+    record.n_omissions = 1;
+    object = encode(&record);
+    ck_assert_int_eq(dwb_record_from_json(object, &back), 0);
+    ck_assert_uint_eq(back->n_omissions, 1);
+    ck_assert_int_eq(back->omissions[0].operation, DWB_OPERATION_STANDARD);
+    ck_assert_str_eq(back->omissions[0].backend, "plugin:mine");
+    ck_assert_str_eq(back->omissions[0].reason, "the plugin has no standard kernel");
+    json_decref(object);
+}
+END_TEST
+
 START_TEST(test_values_past_json)
 {
     struct dwb_record record = sample_record();
@@ -183,7 +206,8 @@ static const struct {
     {"subjects.0", "{}"},
     {"subjects.0.operation", "\"winograd\""},
     {"subjects.0.operation", "0"},
-    {"subjects.0.backend", "\"a name that is longer than the field has room for\""},
+    {"subjects.0.backend", "\"a name that is longer than the field has room for, and it has more "
+                           "than most\""},
     {"subjects.0.backend", "\"na\\u0000tive\""},
     {"subjects.0.kernel", "\"\\u001b[31mred\""},
     {"subjects.0.isa", "null"},
@@ -229,6 +253,12 @@ static const struct {
     {"readings.0", "[0,1,2,3]"},
     {"environment", "[]"},
     {"environment", "null"},
+    {"omissions", "{}"},
+    {"omissions", "[7]"},
+    {"omissions", "[{\"operation\":\"canary\",\"backend\":\"b\",\"reason\":\"r\"}]"},
+    {"omissions", "[{\"operation\":\"standard\",\"backend\":\"\",\"reason\":\"r\"}]"},
+    {"omissions", "[{\"operation\":\"standard\",\"backend\":\"b\",\"reason\":\"\"}]"},
+    {"omissions", "[{\"operation\":\"standard\",\"backend\":\"b\"}]"},
     {"surplus", "1"},
 };
 
@@ -301,6 +331,7 @@ int main(void)
     TCase *tcase = tcase_create("codec");
 
     tcase_add_test(tcase, test_round_trip);
+    tcase_add_test(tcase, test_omissions);
     tcase_add_test(tcase, test_values_past_json);
     tcase_add_test(tcase, test_side);
     tcase_add_test(tcase, test_names);

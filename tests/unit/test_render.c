@@ -339,6 +339,44 @@ START_TEST(test_doctor)
 }
 END_TEST
 
+static const struct {
+    const char *reason, *text;
+    enum dwb_finding_level level;
+    bool has_fix;
+} sandboxes[] = {
+    {NULL, NULL, DWB_FINDING_OK, false}, /* a worker that does not say */
+    {"", "seccomp and Landlock (version 7)", DWB_FINDING_OK, false},
+    {"no Landlock: Function not implemented", "no Landlock: Function", DWB_FINDING_NOTE, true},
+};
+
+START_TEST(test_doctor_sandbox)
+{
+    json_t *sandbox =
+        json_pack("{s:s, s:b, s:i, s:b, s:s?}", "profile", "measure", "no_new_privs", true,
+                  "landlock", 7, "seccomp", true, "reason", sandboxes[_i].reason);
+    json_t *info = json_pack("{s:{s:s}, s:{s:{s:o}}, s:[]}", "loop", "backend", "epoll", "machine",
+                             "environment", "sandbox", sandbox, "counters");
+    static struct dwb_findings findings;
+    size_t n_said = 0;
+
+    ck_assert_ptr_nonnull(info);
+    findings.n = 0;
+    dwb_doctor_examine(info, &findings);
+    for (size_t i = 0; i < findings.n; i++) {
+        const struct dwb_finding *f = &findings.items[i];
+
+        if (strcmp(f->subject, "sandbox") != 0)
+            continue;
+        n_said++;
+        ck_assert_msg(has(f->text, sandboxes[_i].text), "%s", f->text);
+        ck_assert_int_eq(f->level, sandboxes[_i].level);
+        ck_assert_int_eq(f->fix[0] != '\0', sandboxes[_i].has_fix);
+    }
+    ck_assert_uint_eq(n_said, sandboxes[_i].text ? 1 : 0);
+    json_decref(info);
+}
+END_TEST
+
 /* Each outcome that is no success has a remedy of its own, but for the one that may be anything. */
 START_TEST(test_doctor_remedies)
 {
@@ -384,6 +422,7 @@ int main(void)
     tcase_add_test(tcase, test_not_a_document);
     tcase_add_test(tcase, test_odd_entries);
     tcase_add_test(tcase, test_doctor_remedies);
+    tcase_add_loop_test(tcase, test_doctor_sandbox, 0, sizeof(sandboxes) / sizeof(sandboxes[0]));
     tcase_add_test(tcase, test_json);
     tcase_add_test(tcase, test_wrap);
     tcase_add_test(tcase, test_progress);

@@ -69,7 +69,9 @@ START_TEST(test_csv)
     ck_assert_str_eq(header[78], "ratio_simulated_instructions");
     ck_assert_str_eq(header[83], "simulated_LL_bytes");
     ck_assert_str_eq(header[84], "standard_cycles");
-    ck_assert_str_eq(header[n - 1], "ratio_llc_misses");
+    ck_assert_str_eq(header[113], "ratio_llc_misses");
+    ck_assert_str_eq(header[114], "measuring_wall_ns");
+    ck_assert_str_eq(header[116], "measuring_share");
     while (strcmp(header[ratio], "ratio") != 0)
         ck_assert_uint_lt(++ratio, n);
     ck_assert_uint_eq(csv_fields(&at, row), n);
@@ -193,10 +195,94 @@ START_TEST(test_counted)
     ck_assert(has(table, "IPC std 3.46"));
     ck_assert(has(table, "FLOPs counted / executed: 1.0004"));
 
-    const size_t n = csv_first(csv, header, row);
+    csv_first(csv, header, row);
     ck_assert_str_eq(row[84], ""); /* cycles were not counted */
     ck_assert_str_eq(row[85], "134582513");
-    ck_assert_str_eq(row[n - 4], "0.134");
+    ck_assert_str_eq(row[110], "0.134");
+}
+END_TEST
+
+/* How much of the time was measuring: a line of the job, columns of the row; neither without. */
+START_TEST(test_measuring)
+{
+    json_t *document = load("layer");
+    json_t *entry = json_array_get(json_object_get(document, "results"), 0);
+    static char header[CSV_FIELDS_MAX][512], row[CSV_FIELDS_MAX][512];
+
+    json_object_set_new(
+        json_object_get(document, "job"), "measuring",
+        json_pack("{s:f, s:f, s:f}", "wall_ns", 61.23e9, "kernel_ns", 53.9e9, "share", 0.8803));
+    json_object_set_new(entry, "measuring",
+                        json_pack("{s:f, s:f, s:f}", "wall_ns", 3412345678.0, "kernel_ns",
+                                  3003000000.0, "share", 0.88));
+    DWB_CLEANUP(dwb_report_freep) struct dwb_report *report = report_of(json_incref(document));
+    dwb_cleanup_free char *table = render_report(report, DWB_FORMAT_TABLE, 80, false);
+    dwb_cleanup_free char *csv = render_report(report, DWB_FORMAT_CSV, 80, false);
+    ck_assert(has(table, "measuring: 88% of 61.2 s in timed calls and their warm-up"));
+    check_widths(table, 80);
+    csv_first(csv, header, row);
+    ck_assert_str_eq(row[114], "3412345678");
+    ck_assert_str_eq(row[115], "3003000000");
+    ck_assert_str_eq(row[116], "0.88");
+
+    json_object_del(json_object_get(document, "job"), "measuring");
+    json_object_del(entry, "measuring");
+    DWB_CLEANUP(dwb_report_freep) struct dwb_report *older = report_of(document);
+    dwb_cleanup_free char *plain = render_report(older, DWB_FORMAT_TABLE, 80, false);
+    dwb_cleanup_free char *empty = render_report(older, DWB_FORMAT_CSV, 80, false);
+    ck_assert(!has(plain, "measuring:"));
+    csv_first(empty, header, row);
+    ck_assert_str_eq(row[114], "");
+    ck_assert_str_eq(row[116], "");
+}
+END_TEST
+
+static char *render_environment(const json_t *environment, enum dwb_format format)
+{
+    struct dwb_terminal terminal = {.columns = 80};
+    char *text = NULL;
+    size_t n;
+    FILE *out = open_memstream(&text, &n);
+
+    ck_assert_int_eq(dwb_render_environment(environment, format, &terminal, out), 0);
+    ck_assert_int_eq(fclose(out), 0);
+    return text;
+}
+
+/* In groups, aligned, wrapped; a null with its reason; a member that no group knows is there. */
+START_TEST(test_environment)
+{
+    json_t *environment = json_pack(
+        "{s:{s:s, s:n, s:[s, s]}, s:[{s:s, s:i}], s:{s:i, s:i}, s:{s:s, s:s, s:i}, s:n, s:n, s:b, "
+        "s:s, s:{s:s, s:s}}",
+        "cpu", "model", "Some CPU", "microcode", "flags", "fma", "avx2", "caches", "level", "L1",
+        "bytes", 49152, "memory_available_bytes", "min", 5, "max", 7, "kernel", "first", "Linux 6",
+        "last", "Linux 7", "distinct", 2, "governor", "boost", "smt_active", 1, "news",
+        "control \033[31m", "unreadable", "governor", "/sys/x: No such file or directory",
+        "cpu.microcode", "a, b");
+    dwb_cleanup_free char *table = render_environment(environment, DWB_FORMAT_TABLE);
+    dwb_cleanup_free char *csv = render_environment(environment, DWB_FORMAT_CSV);
+    dwb_cleanup_free char *text = render_environment(environment, DWB_FORMAT_JSON);
+    json_t *again = json_loads(text, 0, NULL);
+
+    ck_assert(has(table, "Processor\n  cpu.model               Some CPU\n"));
+    ck_assert(has(table, "  cpu.microcode           not readable (a, b)\n"));
+    ck_assert(has(table, "  cpu.flags               fma avx2\n"));
+    ck_assert(has(table, "  caches                  level L1, bytes 49152\n"));
+    ck_assert(has(table, "  memory_available_bytes  5 to 7\n"));
+    ck_assert(has(table, "CPUs\n  smt_active              yes\n"));
+    ck_assert(has(table, "  governor                not readable (/sys/x: No such file or "
+                         "directory)\n"));
+    ck_assert(has(table, "  boost                   not readable\n"));
+    ck_assert(has(table, "  kernel                  Linux 6 ... Linux 7 (2 different)\n"));
+    ck_assert(has(table, "Other\n  news                    control "));
+    ck_assert(!has(table, "\033") && !has(table, "unreadable") && !has(table, "Measurement"));
+    check_widths(table, 80);
+    ck_assert(has(csv, "member,value,reason\r\ncpu.model,Some CPU,\r\n"));
+    ck_assert(has(csv, "\r\ncpu.microcode,,\"a, b\"\r\n"));
+    ck_assert(json_equal(again, environment));
+    json_decref(again);
+    json_decref(environment);
 }
 END_TEST
 
@@ -231,6 +317,8 @@ int main(void)
     tcase_add_test(tests, test_fused);
     tcase_add_test(tests, test_simulated);
     tcase_add_test(tests, test_counted);
+    tcase_add_test(tests, test_measuring);
+    tcase_add_test(tests, test_environment);
     tcase_add_test(tests, test_csv_field);
     suite_add_tcase(suite, tests);
     srunner_run_all(runner, CK_ENV);

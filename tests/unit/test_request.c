@@ -25,7 +25,7 @@ START_TEST(test_full)
 
     ck_assert_int_eq(parse("{" LAYER ",\"isa\":\"avx2\",\"cache\":\"cold\",\"slice_ns\":5000000,"
                            "\"seed\":\"18446744073709551615\",\"replicate\":7,\"cpu\":1,"
-                           "\"simulate\":true,"
+                           "\"simulate\":true,\"plugin\":\"a.so,b.so\",\"plugin_dir\":\"/tmp\","
                            "\"geometry\":\"32768,8,64/49152,12,64/33554432,16,64\"}",
                            diags, &request),
                      0);
@@ -39,6 +39,9 @@ START_TEST(test_full)
     ck_assert_uint_eq(request.replicate, 7);
     ck_assert_uint_eq(request.cpu, 1);
     ck_assert(request.simulate);
+    ck_assert_uint_eq(request.plugins.n, 2);
+    ck_assert_str_eq(request.plugins.items[1], "b.so");
+    ck_assert_str_eq(request.plugin_dir, "/tmp");
     ck_assert_str_eq(request.geometry, "32768,8,64/49152,12,64/33554432,16,64");
 }
 END_TEST
@@ -128,6 +131,10 @@ static const struct {
     {"{" LAYER ",\"simulate\":1}", "simulate"},
     {"{" LAYER ",\"geometry\":null}", "geometry"},
     {"{" LAYER ",\"geometry\":\"32768,8,64\"}", "geometry"},
+    {"{" LAYER ",\"plugin\":\"a.so\"}", "plugin"}, /* and where is it? */
+    {"{" LAYER ",\"plugin\":\"../a.so\",\"plugin_dir\":\"/tmp\"}", "plugin"},
+    {"{" LAYER ",\"plugin\":7,\"plugin_dir\":\"/tmp\"}", "plugin"},
+    {"{" LAYER ",\"plugin_dir\":\"\"}", "plugin_dir"},
     {"{" LAYER "," LAYER "}", ""},
     {"{" LAYER "} trailing", ""},
     {"{\"layer\":{\"name\":\"a\",\"Dk\":5,\"Dx\":3,\"M\":1,\"N\":1,\"stride\":1,"

@@ -60,6 +60,12 @@ START_TEST(test_quiet)
     ck_assert_str_eq(text(entry, "explain.bounds.separable.held_by"), "compute");
     ck_near(number(entry, "explain.bounds.depthwise.attained_gbps"),
             4.0 * (2 * 56 * 56 * 128 + 9 * 128) / 0.2e6, 2e-3);
+    ck_assert_double_eq(number(entry, "measuring.wall_ns"), N * 350e6);
+    ck_assert_double_eq(number(entry, "measuring.kernel_ns"), N * 301e6);
+    ck_near(number(entry, "measuring.share"), 0.86, 1e-12);
+    ck_assert_double_eq(number(document, "job.measuring.wall_ns"), MEASURED_NS);
+    ck_near(number(document, "job.measuring.share"), N * 301e6 / MEASURED_NS, 1e-12);
+    ck_assert_double_eq(number(document, "job.measuring.replicates"), N);
     ck_assert(json_is_true(at(entry, "verification.ok")));
     ck_assert_double_eq(number(entry, "verification.positions"), N * 4 * 256);
     ck_assert(dwb_result_verified(document));
@@ -82,6 +88,11 @@ START_TEST(test_empty)
     ck_assert(is_null(entry, "saving_delivered"));
     ck_assert(is_null(entry, "operations.standard.time_ns.floor"));
     ck_assert(is_null(entry, "operations.standard.gflops_executed"));
+    ck_assert(is_null(entry, "measuring.share"));
+    ck_assert_str_eq(text(entry, "measuring.reason"), "no replicate was measured");
+    ck_assert(is_null(document, "job.measuring.wall_ns"));
+    ck_assert(is_null(document, "job.measuring.replicates"));
+    ck_assert(text(document, "job.measuring.reason")[0]);
     ck_assert(is_null(entry, "verification.ok"));
     ck_assert_str_eq(text(entry, "verdict"), "unstable");
     ck_assert_str_eq(text(entry, "why"), "no ratio: no replicate was measured");
@@ -109,7 +120,7 @@ START_TEST(test_one_replicate)
     ck_assert(is_null(entry, "ratio.time.half_width"));
     ck_assert(is_null(entry, "ratio.time.method"));
     ck_assert_str_eq(text(entry, "ratio.time.reason"),
-                     "no interval: it takes 3 processes, there are 1");
+                     "no interval: it takes 4 processes, there are 1");
     ck_assert(is_null(entry, "operations.standard.time_ns.ci_low"));
     ck_assert_str_eq(text(entry, "verdict"), "unstable");
     ck_assert(json_is_false(at(entry, "precision_reached")));
@@ -384,6 +395,59 @@ START_TEST(test_fused)
 }
 END_TEST
 
+/* A plugin that has a depthwise and nothing else: null with its reason, and no fault of the run. */
+START_TEST(test_omission)
+{
+    static const char plugin[] = "plugin:mine", reason[] = "the plugin has no standard kernel";
+    static const enum dwb_operation lacking[] = {DWB_OPERATION_STANDARD, DWB_OPERATION_SEPARABLE};
+    struct synthetic s = synthetic_quiet();
+    struct job job = make_job(&s, N);
+    struct dwb_progress progress;
+
+    for (size_t i = 0; i < N; i++) {
+        struct dwb_record *record = job.records[i];
+        record->subjects[SYNTHETIC_POINTWISE].operation = DWB_OPERATION_DEPTHWISE;
+        strcpy(record->subjects[SYNTHETIC_POINTWISE].backend, plugin);
+        record->omissions = calloc(2, sizeof *record->omissions);
+        record->n_omissions = 2;
+        for (size_t k = 0; k < 2; k++) {
+            record->omissions[k].operation = lacking[k];
+            strcpy(record->omissions[k].backend, plugin);
+            strcpy(record->omissions[k].reason, reason);
+        }
+    }
+    json_t *document = build(&job, "omission"), *entry = at(document, "results.1");
+    ck_assert_str_eq(text(entry, "backend"), plugin);
+    ck_near(number(entry, "operations.depthwise.time_ns.floor"), 0.95e6, 2e-3);
+    ck_assert_str_eq(text(entry, "operations.standard.reason"), reason);
+    ck_assert(is_null(entry, "operations.standard.time_ns.floor"));
+    ck_assert_str_eq(text(entry, "operations.pointwise.reason"), "not measured");
+    ck_assert(is_null(entry, "ratio.time.floor"));
+    ck_assert_str_eq(text(entry, "ratio.time.reason"),
+                     "standard: the plugin has no standard kernel");
+    ck_near(number(entry, "native_speedup.depthwise.floor"), 0.95 / 0.2, 2e-3);
+    ck_assert_str_eq(text(entry, "native_speedup.standard.reason"),
+                     "standard: the plugin has no standard kernel");
+    ck_assert_str_eq(text(entry, "verdict"), "stable");
+    /* The native ratio decides when the layer is known well enough, as without the plugin. */
+    ck_assert_int_eq(dwb_result_progress(job.spec, job.records, N, &progress), 0);
+    ck_near(progress.half_width, number(document, "results.0.ratio.time.half_width"), 1e-9);
+
+    /* It has nothing at all for the layer: an entry says so. */
+    for (size_t i = 0; i < N; i++)
+        strcpy(job.records[i]->subjects[SYNTHETIC_POINTWISE].backend, "native");
+    json_decref(document);
+    document = build(&job, "omission_of_all");
+    entry = at(document, "results.1");
+    ck_assert_str_eq(text(entry, "backend"), plugin);
+    ck_assert_str_eq(text(entry, "verdict"), "unstable");
+    ck_assert_str_eq(text(entry, "verdict_reasons.0"),
+                     "standard: the plugin has no standard kernel");
+    json_decref(document);
+    free_job(&job);
+}
+END_TEST
+
 START_TEST(test_environment)
 {
     struct synthetic s = synthetic_quiet();
@@ -423,6 +487,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, test_deterministic);
     tcase_add_test(tests, test_suite);
     tcase_add_test(tests, test_fused);
+    tcase_add_test(tests, test_omission);
     tcase_add_test(tests, test_environment);
 }
 

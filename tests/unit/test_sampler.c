@@ -8,6 +8,7 @@
 #include "common/cleanup.h"
 
 #include <check.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -108,12 +109,14 @@ static void setup(void)
         .seed = 7,
         .flush = count_flush,
         .counters = lab.counters,
+        .stat_fd = open("/proc/stat", O_RDONLY | O_CLOEXEC),
         .progress = count_progress,
     };
 }
 
 static void teardown(void)
 {
+    close(lab.sampler.stat_fd);
     dwb_record_free(lab.record);
     dwb_counters_free(lab.counters);
 }

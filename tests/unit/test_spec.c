@@ -107,6 +107,40 @@ START_TEST(test_backends)
 }
 END_TEST
 
+START_TEST(test_plugin)
+{
+    static const char *const wrong[] = {
+        "mine",         "'.so'",      "./mine.so",   "/tmp/mine.so",
+        "'mine.so,'",   "''",         "'a.so,a.so'", "[a.so,b.so,c.so]",
+        "'.hidden.so'", "'mi ne.so'", "mine.so.1",   "[a.so, [b.so]]"};
+    char text[128], name[80];
+
+    for (int list = 0; list < 2; list++) {
+        DWB_CLEANUP(dwb_spec_freep)
+        struct dwb_spec *spec = parse(list ? "{Dk: 1, Dx: 1, M: 1, N: 1, plugin: [a.so, b-2.so]}"
+                                           : "{Dk: 1, Dx: 1, M: 1, N: 1, plugin: 'a.so,b-2.so'}");
+        char backend[DWB_BACKEND_NAME_MAX];
+
+        ck_assert_ptr_nonnull(spec);
+        ck_assert_uint_eq(spec->options.plugins.n, 2);
+        dwb_plugin_backend_name(spec->options.plugins.items[1], backend);
+        ck_assert_str_eq(backend, "plugin:b-2");
+        json_t *document = dwb_spec_to_json(spec);
+        ck_assert_str_eq(json_string_value(json_object_get(document, "plugin")), "a.so,b-2.so");
+        json_decref(document);
+    }
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        snprintf(text, sizeof(text), "{Dk: 1, Dx: 1, M: 1, N: 1, plugin: %s}", wrong[i]);
+        ck_assert_msg(parse(text) == NULL, "%s was taken", wrong[i]);
+        ck_assert_uint_eq(diags->n, 1);
+    }
+    snprintf(name, sizeof(name), "%048d.so", 0); /* the longest, and one more */
+    ck_assert(dwb_plugin_name_valid(name));
+    snprintf(name, sizeof(name), "%049d.so", 0);
+    ck_assert(!dwb_plugin_name_valid(name));
+}
+END_TEST
+
 START_TEST(test_simulate)
 {
     static const char *const wrong[] = {"simulate: yes", "simulate: 1", "simulate: [true]",
@@ -432,6 +466,7 @@ int main(void)
     tcase_add_test(tests, test_layer_file);
     tcase_add_test(tests, test_json_and_long_keys);
     tcase_add_test(tests, test_backends);
+    tcase_add_test(tests, test_plugin);
     tcase_add_test(tests, test_simulate);
     tcase_add_test(tests, test_suite_file);
     tcase_add_test(tests, test_canonical_round_trip);

@@ -85,11 +85,11 @@ END_TEST
 START_TEST(test_interval)
 {
     double values[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
-    double geometric[] = {1, 2, 4};
+    double geometric[] = {1, 2, 2, 4};
     struct dwb_interval interval = {-1, -1, false};
 
     ck_assert_int_eq(dwb_stats_interval(values, 0, 0.01, &interval), -ENODATA);
-    ck_assert_int_eq(dwb_stats_interval(values, 2, 0.01, &interval), -ENODATA);
+    ck_assert_int_eq(dwb_stats_interval(values, 3, 0.01, &interval), -ENODATA);
     ck_assert_double_eq(interval.low, -1);
     ck_assert_int_eq(dwb_stats_interval(values, 12, 0.01, &interval), 0);
     ck_assert_double_eq(interval.low, 2);
@@ -99,11 +99,11 @@ START_TEST(test_interval)
     ck_assert_double_eq(interval.low, 1);
     ck_assert_double_eq(interval.high, 8);
     ck_assert(!interval.stretched);
-    /* n = 3: (1/4 / 0.01)^(1/2) = 5, lambda = 4, the range is a factor 4: 4^4 each way. */
-    ck_assert_int_eq(dwb_stats_interval(geometric, 3, 0.01, &interval), 0);
+    /* n = 4, lambda = 2: (1/27 + 1/8) / 16 = 35/3456. The range is a factor 4: 4^2 each way. */
+    ck_assert_int_eq(dwb_stats_interval(geometric, 4, 35.0 / 3456, &interval), 0);
     ck_assert(interval.stretched);
-    ck_assert_double_eq_tol(interval.low, 1.0 / 256, 1e-12);
-    ck_assert_double_eq_tol(interval.high, 1024, 1e-8);
+    ck_assert_double_eq_tol(interval.low, 1.0 / 16, 1e-12);
+    ck_assert_double_eq_tol(interval.high, 64, 1e-9);
     /* Ties: no width, no harm. */
     double ties[] = {7, 7, 7, 7};
     ck_assert_int_eq(dwb_stats_interval(ties, 4, 0.01, &interval), 0);
@@ -112,37 +112,49 @@ START_TEST(test_interval)
 }
 END_TEST
 
-static int n_trials = 4000; /* argv[1]: more of them, for figures to publish */
+static int n_trials = 1000; /* argv[1]: more of them, for figures to publish */
 
 /* Draws on a log scale around a median of 0; the interval works on their exponentials. */
 static double draw(int shape, uint64_t *state)
 {
     double u = synthetic_uniform(state), v = synthetic_uniform(state);
+    double normal = sqrt(-2 * log(u)) * cos(2 * M_PI * v);
 
     switch (shape) {
     case 0:
         return 2 * u - 1; /* uniform */
     case 1:
-        return sqrt(-2 * log(u)) * cos(2 * M_PI * v); /* normal */
+        return normal;
     case 2:
-        return -log(u) - M_LN2; /* exponential: skewed */
+        return -log(u) - M_LN2; /* exponential: its peak is twice the density at its median */
     case 3:
+        return M_LN2 + log(u); /* the same, its tail to the left */
+    case 4:
+        return exp(normal) - 1; /* lognormal: a peak of 1.65 times */
+    case 5:
         return log(u) - log(v); /* Laplace: long tails */
     default:
         return tan(M_PI * (u - 0.5)) / 10; /* Cauchy */
     }
 }
 
+static const char *const shapes[] = {"uniform",   "normal",  "exponential", "its mirror image",
+                                     "lognormal", "Laplace", "Cauchy"};
+#define N_SHAPES (sizeof shapes / sizeof shapes[0])
+
+/* Jobs of one layer and of thirteen. */
 START_TEST(test_coverage)
 {
-    static const char *const names[] = {"uniform", "normal", "exponential", "Laplace", "Cauchy"};
-    static const size_t sizes[] = {3, 5, 7, 8, 10, 12, 20};
+    static const size_t sizes[] = {4, 5, 6, 7, 8, 10, 12, 20};
     const double alpha = _i ? 0.01 / 13 : 0.01;
     uint64_t state = 7;
 
-    printf("missed, of %d trials, 1 - alpha = %.4f\n", n_trials, 1 - alpha);
-    for (int shape = 0; shape < 5; shape++) {
-        printf("%-12s", names[shape]);
+    printf("missed, %% of %d trials, 1 - alpha = %.4f\n%-18s", n_trials, 1 - alpha, "");
+    for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++)
+        printf("  n = %-2zu", sizes[k]);
+    printf("\n");
+    for (size_t shape = 0; shape < N_SHAPES; shape++) {
+        printf("%-18s", shapes[shape]);
         for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
             size_t n = sizes[k];
             int missed = 0;
@@ -150,20 +162,36 @@ START_TEST(test_coverage)
                 struct dwb_interval interval;
                 double values[20];
                 for (size_t i = 0; i < n; i++)
-                    values[i] = exp(draw(shape, &state) / 100);
+                    values[i] = exp(draw((int)shape, &state) / 100);
                 dwb_stats_sort(values, n);
                 ck_assert_int_eq(dwb_stats_interval(values, n, alpha, &interval), 0);
+                ck_assert(interval.stretched == (dwb_stats_sign_rank(n, alpha) == 0));
                 missed += interval.low > 1 || interval.high < 1;
             }
-            double rate = (double)missed / n_trials;
-            printf("  n=%zu %.5f", n, rate);
-            /* Four standard deviations of a count with that rate. The stretched range is exact for
-             * the uniform and may miss a little more where the density is skewed. */
-            double allowed = shape == 2 && dwb_stats_sign_rank(n, alpha) == 0 ? 1.5 * alpha : alpha;
-            ck_assert_msg(rate <= allowed + 4 * sqrt(allowed / n_trials), "%s n = %zu missed %g",
-                          names[shape], n, rate);
+            printf("  %6.3f", 100.0 * missed / n_trials);
+            synthetic_check_missed(missed, n_trials, alpha, shapes[shape]);
         }
         printf("\n");
+    }
+}
+END_TEST
+
+/* The bound itself, at its level: no stretch smaller than the one that is taken would do. */
+START_TEST(test_stretch)
+{
+    for (size_t n = DWB_STATS_PROCESSES_MIN; n < 12; n++) {
+        const double alpha = 0.01 / 13;
+        double values[12];
+        struct dwb_interval interval;
+
+        for (size_t i = 0; i < n; i++)
+            values[i] = exp((double)i / (double)(n - 1)); /* a range of 1 on the log scale */
+        ck_assert_int_eq(dwb_stats_interval(values, n, alpha, &interval), 0);
+        double lambda = log(interval.high) - 1, power = 1 - (double)n;
+        ck_assert_double_eq_tol(-log(interval.low), lambda, 1e-9);
+        double missed = (pow(1 + lambda, power) + pow(1 + lambda / DWB_STATS_PEAK_MAX, power)) /
+                        pow(2, (double)n);
+        ck_assert_double_eq_tol(missed, alpha, 1e-9);
     }
 }
 END_TEST
@@ -181,6 +209,7 @@ int main(int argc, char **argv)
     tcase_add_test(tcase, test_hinges);
     tcase_add_test(tcase, test_sign_rank);
     tcase_add_test(tcase, test_interval);
+    tcase_add_test(tcase, test_stretch);
     tcase_add_loop_test(tcase, test_coverage, 0, 2);
     suite_add_tcase(suite, tcase);
 

@@ -162,6 +162,21 @@ static void check_counters(const struct dwb_record *record)
     ck_assert(task_clock);
 }
 
+/* All of it holds, or the reason says what does not. */
+static void check_sandbox(const json_t *environment, const char *profile)
+{
+    const json_t *sandbox = json_object_get(environment, "sandbox");
+    const json_t *landlock = json_object_get(sandbox, "landlock");
+    bool whole = json_is_true(json_object_get(sandbox, "no_new_privs")) &&
+                 json_is_true(json_object_get(sandbox, "seccomp")) && json_is_integer(landlock);
+    const char *reason = json_string_value(json_object_get(sandbox, "reason"));
+
+    ck_assert_str_eq(json_string_value(json_object_get(sandbox, "profile")), profile);
+    ck_assert(json_is_integer(landlock) || json_is_null(landlock));
+    ck_assert_ptr_nonnull(reason);
+    ck_assert_msg(whole == (reason[0] == '\0'), "%s", reason);
+}
+
 static void check_record(const struct dwb_record *record)
 {
     check_subjects(record);
@@ -183,6 +198,7 @@ START_TEST(test_request)
     ck_assert_msg(output.status == 0, "%d: %s", output.status, output.text);
     record = record_of(output.text);
     check_record(record);
+    check_sandbox(record->environment, "measure");
     ck_assert_str_eq(record->layer.name, "tiny");
     ck_assert_uint_eq(record->replicate, 3);
     ck_assert_uint_eq(record->seed, 9);
@@ -194,6 +210,8 @@ static const char *const flags[] = {
     "--layer Dk=3,Dx=6,M=3,N=17 --slice 20ms",
     "--layer Dk=1,Dx=1,M=1,N=1 --slice 5ms --isa portable",
     "--layer Dk=5,Dx=9,M=33,N=7,stride=3,padding=valid --slice 5ms --cache cold",
+    /* The only one that LeakSanitizer can look at (measure/sandbox.c). */
+    "--layer Dk=3,Dx=6,M=3,N=17 --slice 5ms --no-sandbox",
 };
 
 START_TEST(test_flags)
@@ -204,6 +222,7 @@ START_TEST(test_flags)
     ck_assert_msg(output.status == 0, "%d: %s", output.status, output.text);
     record = record_of(output.text);
     check_record(record);
+    check_sandbox(record->environment, strstr(flags[_i], "--no-sandbox") ? "off" : "measure");
     if (record->cache == DWB_CACHE_COLD)
         for (size_t i = 0; i < record->n_samples; i++)
             if (record->subjects[record->samples[i].subject].verified)
@@ -230,6 +249,8 @@ static const struct {
     {"--layer Dk=0,Dx=6,M=3,N=17", "", 2, "Dk"},
     {"--layer Dk=7,Dx=6,M=3,N=17,padding=valid", "", 2, "Dk"},
     {"--slice 5ms", "", 2, "--layer"},
+    {"--no-sandbox", "", 2, "empty"},
+    {"--no-sandbox --slice 5ms", "", 2, "--layer"},
     {"--layer Dk=3,Dx=6,M=3,N=17 extra", "", 2, "extra"},
     {"--no-such-flag", "", 2, "no-such-flag"},
     {"--layer Dk=3,Dx=6,M=3,N=17 --isa " FOREIGN_ISA, "", 1, "lacks it"},
@@ -273,7 +294,7 @@ START_TEST(test_probe)
 
         ck_assert(json_is_string(source) || (json_is_null(source) && reason[0] != '\0'));
     }
-    ck_assert(json_is_object(json_object_get(probe, "environment")));
+    check_sandbox(json_object_get(probe, "environment"), "measure");
     json_decref(probe);
     free(output.text);
 }
