@@ -3,7 +3,7 @@
 /* See analyst.h. The eventfd is written once, by the thread, as its last act. */
 
 #include "common/cleanup.h"
-#include "common/json.h"
+#include "daemon/json_memory.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -34,10 +34,11 @@ static void *run(void *userdata)
 {
     struct dwb_analyst *analyst = userdata;
 
+    dwb_json_memory_begin();
     analyst->r = dwb_result_build(analyst->spec, analyst->job, analyst->records, analyst->layer_of,
                                   analyst->n_records, &analyst->document);
     if (analyst->r == 0) {
-        analyst->text = dwb_json_dumps(analyst->document);
+        analyst->text = dwb_json_memory_dump(analyst->document);
         if (!analyst->text)
             analyst->r = -ENOMEM;
     }

@@ -7,6 +7,7 @@
 #include "daemon/api_jobs.h"
 #include "daemon/clock.h"
 #include "daemon/jobid.h"
+#include "daemon/json_memory.h"
 #include "daemon/problem.h"
 
 #include <errno.h>
@@ -257,6 +258,7 @@ void dwb_api_handle(struct dwb_http_exchange *exchange, void *userdata)
     struct dwb_api *api = userdata;
     const char *path = dwb_http_path(exchange);
 
+    dwb_json_memory_begin();
     if (reply_refusal(api, exchange))
         return;
     for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {

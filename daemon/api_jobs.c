@@ -5,6 +5,7 @@
 #include "common/cleanup.h"
 #include "daemon/clock.h"
 #include "daemon/jobid.h"
+#include "daemon/json_memory.h"
 #include "daemon/problem.h"
 
 #include <errno.h>
@@ -43,7 +44,7 @@ json_t *dwb_api_jobs_object(const struct dwb_api *api, const struct dwb_job_row 
         "queue_position", status.position ? json_integer((json_int_t)status.position) : json_null(),
         "progress", status.running ? progress_object(&status.totals) : json_null());
     if (job && with_spec)
-        json_object_set_new(job, "spec", json_loads(row->spec, 0, NULL));
+        json_object_set_new(job, "spec", dwb_json_memory_load(row->spec, strlen(row->spec), 0));
     return job;
 }
 
@@ -77,6 +78,7 @@ void dwb_api_jobs_reply_job(struct dwb_api *api, struct dwb_http_exchange *excha
 {
     struct object_request request = {api, NULL};
 
+    dwb_json_memory_begin();
     int r = dwb_store_get_job(api->store, id, take_object, &request);
     if (r < 0) {
         json_decref(request.object);

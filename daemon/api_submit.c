@@ -6,8 +6,8 @@
  */
 
 #include "common/cleanup.h"
-#include "common/json.h"
 #include "daemon/estimate.h"
+#include "daemon/json_memory.h"
 #include "daemon/problem.h"
 
 #include <errno.h>
@@ -351,9 +351,10 @@ static bool check_key(struct submit *submit)
 
 static bool make_canonical(struct submit *submit)
 {
+    dwb_json_memory_begin();
     json_t *document = dwb_spec_to_json(submit->spec);
 
-    submit->canonical = dwb_json_dumps(document);
+    submit->canonical = dwb_json_memory_dump(document);
     json_decref(document);
     if (!submit->canonical)
         reply_refused(submit, -ENOMEM);

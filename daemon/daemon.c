@@ -7,6 +7,7 @@
 #include "daemon/api.h"
 #include "daemon/clock.h"
 #include "daemon/cpus.h"
+#include "daemon/json_memory.h"
 #include "daemon/listen.h"
 #include "daemon/places.h"
 #include "daemon/suites.h"
@@ -152,7 +153,7 @@ static int restore_result(const struct dwb_job_row *row, void *userdata)
 
     if (dwb_store_get_result(daemon->store, row->id, &text) < 0)
         return 0;
-    json_t *document = json_loads(text, 0, NULL);
+    json_t *document = dwb_json_memory_load(text, strlen(text), 0);
     on_result(document, daemon);
     json_decref(document);
     return 0;
@@ -382,6 +383,7 @@ int dwb_daemon_main(const struct dwb_config *config)
     struct daemon daemon = {.config = config, .listen_fd = -1};
 
     signal(SIGPIPE, SIG_IGN);
+    dwb_json_memory_watch();
     raise_descriptor_limit();
     if (dwb_metrics_new(&daemon.metrics) < 0)
         return report(DWB_EXIT_FAILURE, "start", "no memory");

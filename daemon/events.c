@@ -3,8 +3,8 @@
 /* See events.h. */
 
 #include "common/cleanup.h"
-#include "common/json.h"
 #include "daemon/clock.h"
+#include "daemon/json_memory.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -27,7 +27,7 @@ static int keep(struct dwb_event_log *log, const char *line, size_t length)
 
 void dwb_event_log_add(struct dwb_event_log *log, json_t *event, bool kept)
 {
-    dwb_cleanup_free char *line = dwb_json_dumps(event);
+    dwb_cleanup_free char *line = dwb_json_memory_dump(event);
     size_t length = line ? strlen(line) : 0;
 
     json_decref(event);
@@ -83,6 +83,7 @@ void dwb_event_log_deinit(struct dwb_event_log *log)
 
 json_t *dwb_event_new(const char *event, const char *job, uint64_t at_ns)
 {
+    dwb_json_memory_begin();
     return json_pack("{s:s, s:s, s:o}", "event", event, "job", job, "at", dwb_clock_to_json(at_ns));
 }
 

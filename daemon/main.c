@@ -73,8 +73,8 @@ static const char *key_of(const char *option)
 {
     static const struct {
         const char *option, *key;
-    } renamed[] = {{"state-dir", "state_dir"},     {"worker-a", "worker_a"},
-                   {"worker-b", "worker_b"},       {"plugin-dir", "plugin_dir"},
+    } renamed[] = {{"state-dir", "state_dir"},     {"plugin-dir", "plugin_dir"},
+                   {"worker-a", "worker_a"},       {"worker-b", "worker_b"},
                    {"measure-cpu", "measure_cpu"}, {"log-level", "log_level"}};
 
     for (size_t i = 0; i < sizeof(renamed) / sizeof(renamed[0]); i++)

@@ -3,9 +3,10 @@
 /*
  * See persist.h. A write is in the list from its call to its callback, waiting or not.
  *
- * Invariant: no write overtakes one that waits. A result must not be stored before the record it
- * was made from, nor a job be done before it runs: what comes after a waiting write waits too, and
- * waiting writes go one at a time, each after the success of the one before.
+ * Invariant: no write overtakes an earlier one of its job, be that waiting or under way: whether
+ * one under way will find room is known only when it is told. A result must not be stored before
+ * the record it was made from, nor a job be done before it runs. While one is put off because the
+ * disk is full, all others wait too; then they go one at a time, each after the one before.
  */
 
 #include "common/cleanup.h"
@@ -31,7 +32,8 @@ struct write {
     char *result;
     dwb_store_done_fn *fn;
     void *userdata;
-    bool waits;
+    bool waits;      /* not with the store */
+    bool is_put_off; /* and that because it met a full disk */
 };
 
 struct dwb_persist {
@@ -65,13 +67,32 @@ static bool passes(int status)
            status == -ENOBUFS;
 }
 
-static struct write *first_waiting(const struct dwb_persist *persist)
+static bool is_first_of_job(const struct write *write)
+{
+    const struct write *other = write->persist->writes;
+
+    while (other != write && strcmp(other->id, write->id) != 0)
+        other = other->next;
+    return other == write;
+}
+
+/* The first that may go. Where any waits, and none is under way, there is one. */
+static struct write *next_ready(const struct dwb_persist *persist)
 {
     struct write *write = persist->writes;
 
-    while (write && !write->waits)
+    while (write && !(write->waits && is_first_of_job(write)))
         write = write->next;
     return write;
+}
+
+static bool is_disk_full(const struct dwb_persist *persist)
+{
+    const struct write *write = persist->writes;
+
+    while (write && !write->is_put_off)
+        write = write->next;
+    return write != NULL;
 }
 
 static int submit(struct write *write);
@@ -86,13 +107,13 @@ static void on_stored(int status, void *userdata)
     if (passes(status)) {
         dwb_log(DWB_LOG_WARNING, "job %s: the store cannot be written: %s; waiting", write->id,
                 strerror(-status));
-        write->waits = true;
+        write->waits = write->is_put_off = true;
         dwb_loop_set_timer(persist->timer, RETRY_PERIOD_NS, 0);
         return;
     }
-    next = status == 0 ? first_waiting(persist) : NULL;
     userdata = write->userdata;
     forget(write);
+    next = next_ready(persist);
     r = next ? submit(next) : 0;
     fn(status, userdata);
     if (r < 0)
@@ -103,7 +124,7 @@ static int submit(struct write *write)
 {
     struct dwb_store *store = write->persist->store;
 
-    write->waits = false;
+    write->waits = write->is_put_off = false;
     if (write->is_state)
         return dwb_store_set_state(store, write->id, write->state, write->text, write->at_ns,
                                    write->result, on_stored, write);
@@ -117,7 +138,7 @@ static int on_retry(struct dwb_loop_source *source, uint64_t n_expired, void *us
 
     (void)source;
     (void)n_expired;
-    struct write *write = first_waiting(persist);
+    struct write *write = next_ready(persist);
     int r = write ? submit(write) : 0;
 
     if (r < 0)
@@ -168,11 +189,12 @@ static int start(struct dwb_persist *persist, struct write *write, const char *i
     write->persist = persist;
     write->fn = fn;
     write->userdata = userdata;
-    write->waits = first_waiting(persist) != NULL;
+    bool is_full = is_disk_full(persist);
     struct write **link = &persist->writes;
     while (*link)
         link = &(*link)->next;
     *link = write;
+    write->waits = is_full || !is_first_of_job(write);
     if (write->waits)
         return 0;
     int r = submit(write);

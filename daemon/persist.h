@@ -4,7 +4,7 @@
  * Writes to the store that have to get there: while the disk is full a write waits here and is
  * tried again every second, so a job survives the time until somebody makes space. Any other
  * failure is passed on: the store has failed for good then. One write of a job is under way at a
- * time, which keeps their order.
+ * time, the next waits here, which keeps their order.
  */
 
 #include "daemon/loop.h"

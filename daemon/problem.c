@@ -3,7 +3,7 @@
 /* See problem.h. */
 
 #include "common/diag.h"
-#include "common/json.h"
+#include "daemon/json_memory.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -39,7 +39,7 @@ static const char *title_of(unsigned status)
 static void reply_document(struct dwb_http_exchange *exchange, unsigned status, const char *type,
                            json_t *document)
 {
-    char *text = dwb_json_dumps(document);
+    char *text = dwb_json_memory_dump(document);
     size_t length = text ? strlen(text) : 0;
 
     json_decref(document);
@@ -75,6 +75,7 @@ void dwb_problem_reply(struct dwb_http_exchange *exchange, unsigned status, cons
     va_start(arguments, format);
     vsnprintf(detail, sizeof(detail), format, arguments);
     va_end(arguments);
+    dwb_json_memory_begin();
     reply_text(exchange, status, code, NULL, detail);
 }
 
@@ -97,6 +98,7 @@ void dwb_problem_retry(struct dwb_http_exchange *exchange, unsigned status, cons
 
     snprintf(seconds, sizeof(seconds), "%u", retry_after_s);
     dwb_http_add_header(exchange, "Retry-After", seconds);
+    dwb_json_memory_begin();
     reply_text(exchange, status, code, NULL, detail);
 }
 

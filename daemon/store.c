@@ -152,20 +152,14 @@ static int check(sqlite3 *db, struct report *report)
     return 0;
 }
 
-/*
- * What recovery found in the log goes into the database and the log starts at its beginning. After
- * a failed sync the log may hold pages that only the page cache has: a commit that was appended to
- * them would be durable and yet behind a hole, out of recovery's reach after a power cut.
- */
-static int start_log_anew(sqlite3 *db, const struct report *report)
+/* A full disk is no reason not to start: reads work, and writes say so. */
+static int settle_log(sqlite3 *db, int (*step)(sqlite3 *), const struct report *report)
 {
-    int r = dwb_store_sql_errno(
-        sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL));
+    int r = step(db);
 
-    /* A full disk is no reason not to start: reads work, and writes say so. */
     if (r == -ENOSPC)
         return 0;
-    return r < 0 ? explain(report, r, "checkpoint: %s", sqlite3_errmsg(db)) : 0;
+    return r < 0 ? explain(report, r, "the log: %s", sqlite3_errmsg(db)) : 0;
 }
 
 static int on_wal_commit(void *opaque, sqlite3 *db, const char *name, int n_pages)
@@ -182,13 +176,16 @@ static int open_database(struct dwb_store *store, struct report *report)
     r = dwb_store_sql_open(report->path, false, report->text, report->size, &store->writer);
     if (r < 0)
         return r;
+    r = settle_log(store->writer, dwb_store_log_refresh, report);
+    if (r < 0)
+        return r;
     r = dwb_store_schema_migrate(store->writer, text, sizeof(text));
     if (r < 0)
         return explain(report, r, "%s", text);
     r = check(store->writer, report);
     if (r < 0)
         return r;
-    r = start_log_anew(store->writer, report);
+    r = settle_log(store->writer, dwb_store_log_restart, report);
     if (r < 0)
         return r;
     sqlite3_wal_hook(store->writer, on_wal_commit, store);
@@ -252,9 +249,14 @@ void dwb_store_close(struct dwb_store *store)
         pthread_mutex_unlock(&store->mutex);
         pthread_join(store->thread, NULL);
         dwb_store_dispatch(store);
+        while (store->queued.first) { /* by a callback, after the thread had gone */
+            dwb_store_commit_main(store);
+            dwb_store_dispatch(store);
+        }
     }
-    /* A failed store leaves the log as it is: recovery is at start-up, not on the way out. */
-    if (store->writer && dwb_store_failed(store) != 0)
+    /* A failed store leaves the log as it is, and so does one that could not be opened, be that for
+     * a sync that failed: recovery is at start-up, not on the way out. */
+    if (store->writer && (!store->has_thread || dwb_store_failed(store) != 0))
         sqlite3_db_config(store->writer, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     dwb_store_sql_finalize(store);
     sqlite3_close(store->reader);

@@ -5,6 +5,7 @@
  *
  *   store.c         opens, locks and closes; takes writes in, gives completions out
  *   store_commit.c  the writer thread: one transaction a group, one savepoint a write
+ *   store_log.c     the log at start-up
  *   store_read.c    the reads
  *   store_schema.c  the tables and their migrations
  *   store_sql.c     the SQLite adapter: connections, cached statements, codes to errnos
@@ -137,6 +138,12 @@ void dwb_store_sql_finalize(struct dwb_store *store);
 
 /* store_schema.c */
 int dwb_store_schema_migrate(sqlite3 *db, char *error, size_t error_size);
+
+/* store_log.c: what an earlier life left in the log is made the disk's, before anything is read
+ * from it; then it goes into the database and the log starts at its beginning. A commit that was
+ * appended to a log with a hole would be out of recovery's reach. */
+int dwb_store_log_refresh(sqlite3 *db);
+int dwb_store_log_restart(sqlite3 *db);
 
 /* store_commit.c */
 void *dwb_store_commit_main(void *store);

@@ -9,12 +9,13 @@
 #include "analysis/gate.h"
 #include "analysis/result.h"
 #include "common/cleanup.h"
-#include "common/json.h"
 #include "common/log.h"
 #include "daemon/analyst.h"
 #include "daemon/clock.h"
 #include "daemon/estimate.h"
+#include "daemon/json_memory.h"
 #include "daemon/records.h"
+#include "daemon/worker_request.h"
 
 #include <errno.h>
 #include <math.h>
@@ -158,11 +159,17 @@ static void analyse(struct dwb_supervisor *supervisor)
         fail(supervisor, "no memory for the analysis");
         return;
     }
+    dwb_json_memory_begin();
     json_t *job = json_copy(run->job);
     json_object_set_new(job, "finished_at", dwb_clock_to_json(dwb_clock_real_ns()));
     json_t *clock = json_pack("{s:I, s:I, s:i}", "wall_ns", run->measured_ns, "kernel_ns",
                               run->kernel_ns, "replicates", run->n_measured);
     json_object_set_new(job, "measuring", clock);
+    if (dwb_json_memory_was_short()) {
+        json_decref(job);
+        fail(supervisor, "no memory for the analysis");
+        return;
+    }
     int r = dwb_analyst_start(supervisor->options.loop, run->spec, job, records, layer_of, n,
                               on_analysed, supervisor, &supervisor->analyst);
     if (r < 0)
@@ -315,52 +322,6 @@ static bool wants_simulation(const struct run *run)
     return run->spec->options.simulate;
 }
 
-/* A worker that is itself a side is asked for what any is. */
-static void add_sides(const struct dwb_options *options, json_t *request)
-{
-    char a[DWB_SIDE_TEXT_MAX], b[DWB_SIDE_TEXT_MAX], operations[DWB_OPERATIONS_TEXT_MAX];
-
-    dwb_side_to_text(&options->a, a);
-    dwb_side_to_text(&options->b, b);
-    dwb_operations_to_text(options->operations, operations);
-    json_object_set_new(request, "a", json_string(a));
-    json_object_set_new(request, "b", json_string(b));
-    json_object_set_new(request, "operations", json_string(operations));
-}
-
-static char *make_request(const struct dwb_supervisor *supervisor, bool simulates)
-{
-    const struct run *run = supervisor->run;
-    const struct dwb_options *options = &run->spec->options;
-    char backends[DWB_BACKENDS_TEXT_MAX], plugins[DWB_PLUGINS_TEXT_MAX];
-
-    dwb_backends_to_text(options->backends, backends);
-    dwb_plugins_to_text(&options->plugins, plugins);
-    json_t *request = json_pack(
-        "{s:o, s:s, s:s, s:s, s:I, s:I, s:I, s:I}", "layer",
-        dwb_layer_to_json(&run->spec->layers[run->layer]), "isa", dwb_isa_name(options->isa),
-        "cache", dwb_cache_mode_name(options->cache), "backends", backends, "slice_ns",
-        (json_int_t)dwb_estimate_slice_ns(options), "seed", (json_int_t)options->seed, "replicate",
-        (json_int_t)run->replicate, "cpu", (json_int_t)supervisor->options.measure_cpu);
-    if (request && dwb_spec_compares(run->spec) && !dwb_spec_compares_workers(run->spec))
-        add_sides(options, request);
-    if (request && plugins[0]) {
-        json_object_set_new(request, "plugin", json_string(plugins));
-        json_object_set_new(request, "plugin_dir", json_string(supervisor->options.plugin_dir));
-    }
-    if (request && simulates)
-        json_object_set_new(request, "simulate", json_true());
-    if (request && simulates && options->geometry[0])
-        json_object_set_new(request, "geometry", json_string(options->geometry));
-    dwb_cleanup_free char *text = dwb_json_dumps(request);
-    char *line = NULL;
-
-    json_decref(request);
-    if (!text || asprintf(&line, "%s\n", text) < 0)
-        return NULL;
-    return line;
-}
-
 static const char *program_of(const struct dwb_supervisor *supervisor)
 {
     const struct dwb_supervisor_options *options = &supervisor->options;
@@ -378,7 +339,9 @@ static int start_worker(struct dwb_supervisor *supervisor)
     const struct dwb_supervisor_options *options = &supervisor->options;
     const struct run *run = supervisor->run;
     bool simulates = wants_simulation(run);
-    dwb_cleanup_free char *request = make_request(supervisor, simulates);
+    dwb_cleanup_free char *request =
+        dwb_worker_request(run->spec, run->layer, run->replicate, simulates, options->measure_cpu,
+                           options->plugin_dir);
     struct dwb_worker_options worker = {
         .program = program_of(supervisor),
         .record_type = "replicate",
@@ -441,7 +404,7 @@ static int on_known(uint32_t layer, uint32_t replicate, const char *line, void *
 
     if (layer >= run->spec->n_layers || dwb_schedule_have(run->schedule, layer, replicate) < 0)
         return 0;
-    end.document = json_loads(line, 0, NULL);
+    end.document = dwb_json_memory_load(line, strlen(line), 0);
     dwb_records_check(&end, &run->spec->layers[layer], replicate, &record);
     json_decref(end.document);
     if (end.outcome != DWB_WORKER_OK) {
@@ -468,10 +431,11 @@ static int load(struct dwb_supervisor *supervisor, const struct dwb_job_row *job
         r = dwb_records_new(run->spec->n_layers, &run->records);
     if (r < 0)
         return r;
+    dwb_json_memory_begin();
     run->job = json_pack("{s:s, s:s, s:I, s:o, s:o}", "id", job->id, "name", job->name, "uid",
                          (json_int_t)job->uid, "created_at", dwb_clock_to_json(job->created_ns),
                          "started_at", dwb_clock_to_json(dwb_clock_real_ns()));
-    if (!run->job)
+    if (!run->job || dwb_json_memory_was_short())
         return -ENOMEM;
     return dwb_store_list_replicates(supervisor->options.store, run->id, on_known, run);
 }

@@ -11,6 +11,7 @@
 
 #include "common/cleanup.h"
 #include "common/diag.h"
+#include "daemon/json_memory.h"
 #include "daemon/spawn.h"
 
 #include <errno.h>
@@ -134,12 +135,14 @@ static void keep_record(struct dwb_worker *worker, json_t *document)
 
 static void take_line(struct dwb_worker *worker)
 {
-    json_error_t error;
+    dwb_json_memory_begin();
     json_t *document =
-        json_loadb(worker->line, worker->line_length, JSON_REJECT_DUPLICATES, &error);
+        dwb_json_memory_load(worker->line, worker->line_length, JSON_REJECT_DUPLICATES);
     const char *type = json_string_value(json_object_get(document, "type"));
 
-    if (!type)
+    if (!document && dwb_json_memory_was_short())
+        abort_with(worker, DWB_WORKER_SPAWN, "no memory for its output");
+    else if (!type)
         abort_with(worker, DWB_WORKER_OUTPUT,
                    document ? "wrote a line without a type" : "wrote a line that is not JSON");
     else if (strcmp(type, worker->record_type) == 0)

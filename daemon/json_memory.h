@@ -1,0 +1,26 @@
+#pragma once
+
+/*
+ * Whether JSON was made whole. jansson leaves out what it has no memory for: a member that cannot
+ * be added, and even a key in the middle of a text, and the caller of json_dumps sees a success. So
+ * whoever gives a document to somebody, or stores it, asks here first. Per thread.
+ */
+
+#include <jansson.h>
+#include <stdbool.h>
+
+/* Once, before the first document: jansson's memory goes through this module. */
+void dwb_json_memory_watch(void);
+
+/* A document begins: what was short before is forgotten. */
+void dwb_json_memory_begin(void);
+
+/* Whether jansson was short of memory in this thread since then. */
+bool dwb_json_memory_was_short(void);
+
+/* json_loadb, which may abort the process when memory is short. */
+json_t *dwb_json_memory_load(const char *text, size_t length, size_t flags);
+
+/* json_dumps(JSON_COMPACT) of what was made since then, or NULL if any of it is missing. Takes
+ * NULL. The caller frees it. */
+char *dwb_json_memory_dump(const json_t *document);
