@@ -38,6 +38,17 @@ struct gate {
 
 /* ---- the command line ---- */
 
+static bool is_program(const char *path)
+{
+    struct stat status;
+
+    if (stat(path, &status) == 0 && S_ISDIR(status.st_mode)) {
+        errno = EISDIR;
+        return false;
+    }
+    return access(path, X_OK) == 0;
+}
+
 /* The PATH of "worker:PATH" or "plugin:PATH" among the words of a side, or NULL; to be freed. */
 static char *path_of(const char *text, const char *kind, size_t *ret_at)
 {
@@ -49,17 +60,6 @@ static char *path_of(const char *text, const char *kind, size_t *ret_at)
         return strndup(text + *ret_at, strcspn(text + *ret_at, ","));
     }
     return NULL;
-}
-
-static bool is_program(const char *path)
-{
-    struct stat status;
-
-    if (stat(path, &status) == 0 && S_ISDIR(status.st_mode)) {
-        errno = EISDIR;
-        return false;
-    }
-    return access(path, X_OK) == 0;
 }
 
 /* Finds the file; *ret_name is what the daemon knows it by. */

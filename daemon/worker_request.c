@@ -30,11 +30,12 @@ char *dwb_worker_request(const struct dwb_spec *spec, uint32_t layer, uint32_t r
     dwb_backends_to_text(options->backends, backends);
     dwb_plugins_to_text(&options->plugins, plugins);
     dwb_json_memory_begin();
-    json_t *request = json_pack(
-        "{s:o, s:s, s:s, s:s, s:I, s:I, s:I, s:I}", "layer", dwb_layer_to_json(&spec->layers[layer]),
-        "isa", dwb_isa_name(options->isa), "cache", dwb_cache_mode_name(options->cache), "backends",
-        backends, "slice_ns", (json_int_t)dwb_estimate_slice_ns(options), "seed",
-        (json_int_t)options->seed, "replicate", (json_int_t)replicate, "cpu", (json_int_t)cpu);
+    json_t *request =
+        json_pack("{s:o, s:s, s:s, s:s, s:I, s:I, s:I, s:I}", "layer",
+                  dwb_layer_to_json(&spec->layers[layer]), "isa", dwb_isa_name(options->isa),
+                  "cache", dwb_cache_mode_name(options->cache), "backends", backends, "slice_ns",
+                  (json_int_t)dwb_estimate_slice_ns(options), "seed", (json_int_t)options->seed,
+                  "replicate", (json_int_t)replicate, "cpu", (json_int_t)cpu);
     if (request && dwb_spec_compares(spec) && !dwb_spec_compares_workers(spec))
         add_sides(options, request);
     if (request && plugins[0]) {
