@@ -5,7 +5,7 @@ $FAKE_WORKER_DIR/mode says how: "ok", or see misbehave(). A mode may be bound to
 number of times: "segv:bad:2" crashes for the first two replicates of the layer `bad`.
 Requests and process ids are appended to files there. A file `factors` ({"depthwise": 1.1, ...}) makes
 operations, and the canary, slower; its "b" all of side b of a comparison, with "seed" in jobs of that
-seed only. A program that is side b by itself has $FAKE_WORKER_SIDE b.
+seed only, with "layer" that layer. A program that is side b by itself has $FAKE_WORKER_SIDE b.
 """
 
 import json
@@ -69,7 +69,11 @@ def factors():
 
 def factor_of_b(request):
     given = given_factors()
-    return given.get("b", 1.0) if given.get("seed", request["seed"]) == request["seed"] else 1.0
+    if given.get("seed", request["seed"]) != request["seed"]:
+        return 1.0
+    if given.get("layer", request["layer"]["name"]) != request["layer"]["name"]:
+        return 1.0
+    return given.get("b", 1.0)
 
 
 def sides_of(request, rows, times):

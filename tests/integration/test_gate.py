@@ -97,6 +97,11 @@ class Usage(Case):
         self.refuse("--a", f"worker:{WORKER}", "--b", "native", *TINY, says="must be a worker")
         self.refuse("--a", f"worker:{WORKER},avx2", "--b", f"worker:{WORKER}", *TINY, says="isa")
 
+    def test_plugins(self):
+        self.refuse("--a", "plugin:nonsuch.so", "--b", "native", *TINY, says="nonsuch.so")
+        self.refuse("--a", "native", "--b", "plugin:./x.so", "--socket",
+                    os.path.join(self.dir, "s"), *TINY, says="leave --socket out")
+
     def test_a_service_takes_no_path(self):
         self.refuse("--a", f"worker:{WORKER}", "--b", f"worker:{WORKER}", "--socket",
                     os.path.join(self.dir, "s"), *TINY, says="leave --socket out")
@@ -115,6 +120,7 @@ class MadeUp(Case):
         self.daemon = Daemon()
         self.addCleanup(self.daemon.close)
         self.daemon.start()
+        wait_for(lambda: self.daemon.get("/v1/info").json["machine"])  # knows what there is
         self.args = ["--socket", self.daemon.socket, *QUICK]
 
     def sides(self, *args, code=0, a="native", b="native", **kwargs):
@@ -129,14 +135,14 @@ class MadeUp(Case):
         return len(self.daemon.get("/v1/jobs").json["jobs"])
 
     def test_same(self):
-        document = self.document(*TINY, b="native,avx2", a="kernel:whatever")
+        document = self.document(*TINY, a="kernel:whatever", b="onednn,portable")
         self.assertEqual(document["overall"],
                          {"verdict": "same", "faster": 0, "slower": 0, "same": 3,
                           "not_resolved": 0})
         self.assertEqual([c["operation"] for c in document["comparisons"]],
                          ["standard", "depthwise", "pointwise"])
         self.assertEqual(document["a"], {"what": "kernel:whatever"})
-        self.assertEqual(document["b"], {"what": "native,avx2"})
+        self.assertEqual(document["b"], {"what": "onednn,portable"})
         self.assertEqual(document["job"]["options"]["replicates"], 5)
         self.assertEqual(document["job"]["options"]["precision"], 0.0025)
         for c in document["comparisons"]:
@@ -189,11 +195,14 @@ class MadeUp(Case):
         self.assertEqual(self.n_jobs(), 2)
 
     def test_only_alarms_are_measured_again(self):
-        self.daemon.set_factors(depthwise=1.0, b=1.1)
-        self.daemon.set_mode("exit-3:none")
-        path = self.write("suite.yaml", SUITE)
-        self.sides(path, "--operations", "depthwise", "--no-confirm", code=1)
-        self.assertEqual(self.n_jobs(), 1)
+        self.daemon.set_factors(b=1.1, layer="other")
+        document = self.document(self.write("suite.yaml", SUITE), code=1)
+        self.assertEqual([c["verdict"] for c in document["comparisons"]],
+                         3 * ["same"] + 3 * ["slower"])
+        first, second = reversed(self.daemon.get("/v1/jobs").json["jobs"])
+        layers = [[layer["name"] for layer in self.daemon.job(job["id"])["spec"]["layers"]]
+                  for job in (first, second)]
+        self.assertEqual(layers, [["one", "other"], ["other"]])
 
     def test_no_confirmation(self):
         self.daemon.set_factors(b=1.1, seed=1)
@@ -216,11 +225,11 @@ class MadeUp(Case):
 
     def test_sides_of_the_document(self):
         self.daemon.set_factors(b=1.1)
-        text = "{Dk: 3, Dx: 8, M: 8, N: 8, name: mine, a: onednn, b: [native, avx2]%s}"
+        text = "{Dk: 3, Dx: 8, M: 8, N: 8, name: mine, a: onednn, b: [native, portable]%s}"
         p = self.gate("-", *self.args, "-f", "json", code=1, stdin=text % ", operations: pointwise")
         document = json.loads(p.stdout)
         self.assertEqual(document["a"]["what"], "onednn")
-        self.assertEqual(document["b"]["what"], "native,avx2")
+        self.assertEqual(document["b"]["what"], "native,portable")
         self.assertEqual(len(document["comparisons"]), 1)
         p = self.gate("-", *self.args, "-f", "json", "--b", "xnnpack", code=1, stdin=text % "")
         self.assertEqual(json.loads(p.stdout)["b"]["what"], "xnnpack")  # a flag wins
@@ -268,7 +277,7 @@ class MadeUp(Case):
                 ({"a": "native,avx512", "b": "native"}, 422, "isa_not_available", "portable"),
                 ({"a": "native", "b": "separable"}, 400, "invalid_document", "form")):
             response = self.daemon.post({**job, **sides})
-            self.assertEqual((response.status, response.json["code"]), (status, code), sides)
+            self.assertEqual((response.status, response.json.get("code")), (status, code), sides)
             self.assertIn(part, json.dumps(response.json["errors"]))
         accepted = self.daemon.post({**job, "a": "native", "b": "native"})
         self.assertEqual(accepted.status, 202)
@@ -406,7 +415,7 @@ class Programs(Case):
 
 class Real(Case):
     def measure(self, *args, verdicts):
-        """Any of the verdicts; or not resolved, when the machine was so busy that half was dropped."""
+        """One of the verdicts; any of them where the machine was so busy that much was dropped."""
         p = self.run_gate(*args, *TINY, "--budget", "1s", "--replicates", "6", "--no-confirm", "-f",
                           "json")
         self.assertIn(p.returncode, (0, 1, 5), f"{args}\n{p.stdout}\n{p.stderr}")
@@ -464,7 +473,6 @@ class Real(Case):
     def test_what_is_not_there(self):
         self.expect_failure("--a", "kernel:nonsuch", "--b", "native", says="there is no kernel nonsuch")
         self.expect_failure("--a", "native", "--b", "kernel:nonsuch", says="there is no kernel nonsuch")
-        self.expect_failure("--a", "plugin:nonsuch.so", "--b", "native", says="nonsuch.so")
         self.expect_failure("--a", "onednn", "--b", "native", "--operations", "separable_fused",
                   says="no operation in common")
 
