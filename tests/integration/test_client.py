@@ -24,8 +24,8 @@ CTL = os.environ["DWB_CTL"]
 DATA = os.path.join(SOURCE, "tests", "unit", "data")
 TINY = ["--layer", "Dk=3,Dx=8,M=16,N=16,name=tiny"]
 QUICK = ["--budget", "500ms", "--replicates", "4", "--precision", "50%"]
-VERBS = ["run", "submit", "status", "watch", "result", "list", "cancel", "compare", "baseline",
-         "suites", "doctor", "metrics", "version"]
+VERBS = ["run", "submit", "status", "watch", "result", "list", "cancel", "compare", "gate",
+         "baseline", "suites", "doctor", "metrics", "version"]
 
 
 class Case(unittest.TestCase):
