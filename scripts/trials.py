@@ -7,6 +7,7 @@ import json
 import math
 import os
 import shutil
+import signal
 import socket
 import sqlite3
 import statistics
@@ -136,12 +137,17 @@ def parser(description):
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     result.add_argument("n", type=int, metavar="N", help="how many")
     result.add_argument("--layer", default=SMALL, help="shape (%(default)s)")
-    result.add_argument("--operations", default="standard,depthwise,pointwise", help="%(default)s")
+    result.add_argument("--operations", default="standard,depthwise,pointwise",
+                        help="one of them a gate, in turn (%(default)s)")
     result.add_argument("--budget", default="2s", help="of a comparison (%(default)s)")
     result.add_argument("--busy", action="store_true", help="beside a busy neighbour on another CPU")
     result.add_argument("--build", default=os.path.join(ROOT, "build"), help="(%(default)s)")
     result.add_argument("--log", help="a line of JSON a comparison; what is there counts as done")
     return result
+
+
+def end_by_exit(*_):
+    sys.exit("ended by SIGTERM")
 
 
 def read_log(path):
@@ -172,7 +178,9 @@ def trace_errors(records):
 
 def run_gates(options, b, with_traces):
     """Runs the gate until there are options.n outcomes, new ones appended to the log."""
+    signal.signal(signal.SIGTERM, end_by_exit)  # so that no daemon is left behind
     outcomes = read_log(options.log)
+    operations = options.operations.split(",")
     log = open(options.log, "a", encoding="utf-8") if options.log else None
     with Service(options.build) as service:
         info = service.info()
@@ -184,7 +192,8 @@ def run_gates(options, b, with_traces):
                 start = time.monotonic()
                 done = service.ctl(
                     "gate", "--quiet", "--a", "native", "--b", b, "--layer", options.layer,
-                    "--operations", options.operations, "--budget", options.budget, "--seed",
+                    "--operations", operations[len(outcomes) % len(operations)],
+                    "--budget", options.budget, "--seed",
                     str(len(outcomes) + 1), "--format", "json")
                 if done.returncode not in (0, 1, 5):
                     sys.exit(f"gate ended with {done.returncode}: {done.stderr}")
@@ -212,8 +221,8 @@ def run_gates(options, b, with_traces):
 
 def describe(options, outcomes, what):
     seconds = [outcome["seconds"] for outcome in outcomes]
-    print(f"{what}: {len(outcomes)} gates of {len(outcomes[0]['comparisons'])} comparisons, "
-          f"{options.layer}, budget {options.budget}, "
+    print(f"{what}: {len(outcomes)} gates of one comparison each, "
+          f"{options.layer}, {options.operations} in turn, budget {options.budget}, "
           f"{'beside a busy neighbour' if options.busy else 'without a neighbour of ours'}; "
           f"{statistics.median(seconds):.1f} s a gate (longest {max(seconds):.1f})")
     words = {}

@@ -46,7 +46,7 @@ class Trials(unittest.TestCase):
             log = os.path.join(directory, "log")
             done = run("trial-aa", "2", "--budget", "200ms", "--log", log)
             self.assertIn("flagged: ", done.stdout, done.stderr)
-            self.assertIn("A/A: 2 gates of 3 comparisons", done.stdout)
+            self.assertIn("A/A: 2 gates of one comparison each", done.stdout)
             self.assertEqual(len(trials.read_log(log)), 2)
             # What the log has is not measured again.
             again = run("trial-aa", "2", "--budget", "200ms", "--log", log)
@@ -54,8 +54,8 @@ class Trials(unittest.TestCase):
 
     def test_a_planted_slowdown(self):
         busy = ["--busy"] if len(os.sched_getaffinity(0)) > 1 else []
-        done = run("trial-planted", "1", "20", "--budget", "300ms", *busy)
-        self.assertIn("planted 20 %: 1 gates", done.stdout, done.stderr)
+        done = run("trial-planted", "3", "20", "--budget", "200ms", *busy)
+        self.assertIn("planted 20 %: 3 gates", done.stdout, done.stderr)
         self.assertIn("beside a busy" if busy else "without a neighbour", done.stdout)
         for operation in ("standard", "depthwise", "pointwise"):
             self.assertRegex(done.stdout, rf"{operation}: median change \+\d")
