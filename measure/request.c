@@ -190,6 +190,18 @@ static int refuse_side(struct dwb_diags *diags, const char *field, const char *m
     return -EINVAL;
 }
 
+/* The sandbox opens the directory for the request's plugins. */
+static int check_plugin(const struct dwb_request *request, const struct dwb_side *side,
+                        const char *field, struct dwb_diags *diags)
+{
+    if (side->kind != DWB_SIDE_PLUGIN)
+        return 0;
+    for (uint32_t i = 0; i < request->plugins.n; i++)
+        if (strcmp(request->plugins.items[i], side->name) == 0)
+            return 0;
+    return refuse_side(diags, field, "one of the request's plugins is needed");
+}
+
 static int check_sides(const struct dwb_request *request, struct dwb_diags *diags)
 {
     const char *refused;
@@ -209,7 +221,9 @@ static int check_sides(const struct dwb_request *request, struct dwb_diags *diag
         return refuse_side(diags, "cache", "warm is needed where a slowdown is planted");
     if (request->simulate)
         return refuse_side(diags, "simulate", "not of a comparison: there is no ratio to explain");
-    return 0;
+    if (check_plugin(request, &request->a, "a", diags) < 0)
+        return -EINVAL;
+    return check_plugin(request, &request->b, "b", diags);
 }
 
 int dwb_request_check(const struct dwb_request *request, struct dwb_diags *diags)

@@ -463,7 +463,8 @@ class Real(Case):
                                 "--operations", "standard",
                                 verdicts=("slower", "faster", "same", "not_resolved"))
         [comparison] = document["comparisons"]
-        self.assertGreaterEqual(comparison["processes"], 6)
+        if comparison["dropped_share"] <= 0.3:
+            self.assertGreaterEqual(comparison["processes"], 6)
 
     def expect_failure(self, *args, says):
         p = self.gate(*args, *TINY, *QUICK, code=4)

@@ -88,6 +88,11 @@ START_TEST(test_sides)
     ck_assert_uint_eq(request.operations,
                       1u << DWB_OPERATION_SEPARABLE | 1u << DWB_OPERATION_SEPARABLE_FUSED);
     ck_assert_int_eq(request.a.kind, DWB_SIDE_ONEDNN);
+    ck_assert_int_eq(parse("{" LAYER ",\"a\":\"native\",\"b\":\"plugin:x.so\","
+                           "\"plugin\":\"x.so\",\"plugin_dir\":\"/tmp\"}",
+                           diags, &request),
+                     0);
+    ck_assert_str_eq(request.b.name, "x.so");
 }
 END_TEST
 
@@ -104,6 +109,10 @@ static const struct {
     {"{" LAYER ",\"a\":\"native\",\"b\":\"worker:b\"}", "a"},
     {"{" LAYER ",\"a\":\"native\",\"b\":\"native,+1/2\",\"cache\":\"cold\"}", "cache"},
     {"{" LAYER ",\"a\":\"native\",\"b\":\"native\",\"simulate\":true}", "simulate"},
+    {"{" LAYER ",\"a\":\"plugin:x.so\",\"b\":\"native\",\"plugin_dir\":\"/tmp\"}", "a"},
+    {"{" LAYER ",\"a\":\"native\",\"b\":\"plugin:x.so\",\"plugin\":\"y.so\","
+     "\"plugin_dir\":\"/tmp\"}",
+     "b"},
     {"{" LAYER ",\"operations\":\"\"}", "operations"},
     {"{" LAYER ",\"operations\":\"canary\"}", "operations"},
     {"{" LAYER ",\"operations\":7}", "operations"},
