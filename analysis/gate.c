@@ -107,12 +107,18 @@ static int comparison_init(const struct dwb_spec *spec, const struct dwb_layer *
 
 /* ---- two sides in one process ---- */
 
-/* Index of the a of the k-th pair of a record, whose b is the next subject; n_subjects = none. */
+/* Index of the first of the k-th pair of a record, the other is the next; n_subjects = none. */
 static size_t find_pair(const struct dwb_record *record, size_t k)
 {
-    for (size_t i = 0; i + 1 < record->n_subjects; i++)
-        if (record->subjects[i].side == 'a' && record->subjects[i + 1].side == 'b' && k-- == 0)
+    for (size_t i = 0; i + 1 < record->n_subjects; i++) {
+        char first = record->subjects[i].side, second = record->subjects[i + 1].side;
+
+        if (!first || !second || first == second)
+            continue;
+        if (k-- == 0)
             return i;
+        i++;
+    }
     return record->n_subjects;
 }
 
@@ -134,7 +140,7 @@ static struct half *halves_of(const struct dwb_record *record, size_t at, size_t
 
         if (sample->subject < at || sample->subject > at + 1 || half >= n)
             continue;
-        *(sample->subject == at ? &halves[half].a : &halves[half].b) =
+        *(record->subjects[sample->subject].side == 'a' ? &halves[half].a : &halves[half].b) =
             (double)sample->wall_ns / sample->n_calls;
         halves[half].flagged = halves[half].flagged || sample->flags;
     }
@@ -194,8 +200,10 @@ static int compare_inside(struct comparison *comparison, struct dwb_record *cons
         if (at == records[i]->n_subjects)
             continue;
         if (!comparison->a.subject) {
-            comparison->a.subject = &records[i]->subjects[at];
-            comparison->b.subject = &records[i]->subjects[at + 1];
+            const struct dwb_subject *first = &records[i]->subjects[at];
+
+            comparison->a.subject = first->side == 'a' ? first : first + 1;
+            comparison->b.subject = first->side == 'a' ? first + 1 : first;
         }
         r = add_process(comparison, records[i], at);
     }
