@@ -118,6 +118,7 @@ static void reply_metrics(struct dwb_api *api, struct dwb_http_exchange *exchang
         .queue_depth = dwb_jobs_depth(api->jobs),
         .connections = dwb_http_connections(api->http),
         .loop_backend = dwb_loop_backend_name(api->loop),
+        .loop_fallback_errno = dwb_loop_fallback_errno(api->loop),
         .counters = json_object_get(machine, "counters"),
         .version = DWB_VERSION,
     };

@@ -15,8 +15,6 @@
 
 #define LIST_LIMIT_DEFAULT 100
 #define LIST_LIMIT_MAX     1000
-#define STREAM_BYTES_MAX   (32u << 20)
-#define PROGRESS_BYTES_MAX (64u << 10) /* waiting for the peer: then progress is left out */
 
 /* ---- job objects ---- */
 
@@ -280,15 +278,9 @@ struct stream {
     struct dwb_http_exchange *exchange;
 };
 
-static void on_stream_write(struct dwb_event_sink *sink, const char *line, size_t length,
-                            bool droppable)
+static void on_stream_wake(struct dwb_event_sink *sink)
 {
-    struct stream *stream = (struct stream *)sink;
-    size_t cap = droppable ? PROGRESS_BYTES_MAX : STREAM_BYTES_MAX;
-
-    int r = dwb_http_stream_write(stream->exchange, line, length, cap);
-    if (r < 0 && !droppable) /* a peer that does not read: it may come again for the whole of it */
-        dwb_http_stream_end(stream->exchange);
+    dwb_http_stream_wake(((struct stream *)sink)->exchange);
 }
 
 static void on_stream_end(struct dwb_event_sink *sink)
@@ -300,8 +292,13 @@ static void on_stream_closed(void *userdata)
 {
     struct stream *stream = userdata;
 
-    dwb_event_sink_detach(&stream->sink);
+    dwb_event_sink_deinit(&stream->sink);
     free(stream);
+}
+
+static size_t read_stream(char *out, size_t max, void *userdata)
+{
+    return dwb_event_sink_read(&((struct stream *)userdata)->sink, out, max);
 }
 
 struct replay {
@@ -398,7 +395,10 @@ static void replay_finished(struct dwb_api *api, struct dwb_http_exchange *excha
         dwb_api_jobs_reply_store_error(exchange, r);
         return;
     }
-    dwb_http_reply(exchange, 200, "application/x-ndjson", replay.log.text, replay.log.length);
+    size_t length;
+    char *text = dwb_event_log_steal(&replay.log, &length);
+    dwb_event_log_deinit(&replay.log);
+    dwb_http_reply(exchange, 200, "application/x-ndjson", text, length);
 }
 
 void dwb_api_jobs_events(struct dwb_api *api, struct dwb_http_exchange *exchange, const char *id)
@@ -414,14 +414,15 @@ void dwb_api_jobs_events(struct dwb_api *api, struct dwb_http_exchange *exchange
         return;
     }
     struct stream *stream = calloc(1, sizeof(*stream));
-    if (!stream ||
-        dwb_http_stream_begin(exchange, "application/x-ndjson", on_stream_closed, stream) < 0) {
+    if (!stream || dwb_http_stream_begin(exchange, "application/x-ndjson", read_stream,
+                                         on_stream_closed, stream) < 0) {
         free(stream);
         dwb_api_jobs_reply_store_error(exchange, -ENOMEM);
         return;
     }
-    stream->sink.write = on_stream_write;
+    stream->sink.wake = on_stream_wake;
     stream->sink.end = on_stream_end;
     stream->exchange = exchange;
-    dwb_jobs_listen(api->jobs, id, &stream->sink);
+    if (dwb_jobs_listen(api->jobs, id, &stream->sink) < 0)
+        dwb_http_stream_end(exchange);
 }

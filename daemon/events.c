@@ -6,23 +6,77 @@
 #include "daemon/clock.h"
 #include "daemon/json_memory.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-static int keep(struct dwb_event_log *log, const char *line, size_t length)
+struct dwb_event_text {
+    size_t n_refs;
+    char *bytes;
+    size_t length, size;
+};
+
+struct dwb_event_aside {
+    struct dwb_event_aside *next;
+    size_t at; /* it comes when the kept lines are read up to here */
+    size_t start, length;
+    char bytes[];
+};
+
+static void unref(struct dwb_event_text *text)
 {
-    if (log->length + length > log->size) {
-        size_t size = 2 * (log->length + length);
-        char *text = realloc(log->text, size);
-        if (!text)
-            return -1;
-        log->text = text;
-        log->size = size;
+    if (!text || --text->n_refs > 0)
+        return;
+    free(text->bytes);
+    free(text);
+}
+
+/* The log's text, made when there is none. NULL: no memory. */
+static struct dwb_event_text *text_of(struct dwb_event_log *log)
+{
+    if (!log->text) {
+        log->text = calloc(1, sizeof(*log->text));
+        if (log->text)
+            log->text->n_refs = 1;
     }
-    memcpy(log->text + log->length, line, length);
-    log->length += length;
-    return 0;
+    return log->text;
+}
+
+static void keep(struct dwb_event_log *log, const char *line, size_t length)
+{
+    struct dwb_event_text *text = text_of(log);
+
+    if (!text)
+        return;
+    if (text->length + length > text->size) {
+        size_t size = 2 * (text->length + length);
+        char *bytes = realloc(text->bytes, size);
+        if (!bytes)
+            return;
+        text->bytes = bytes;
+        text->size = size;
+    }
+    memcpy(text->bytes + text->length, line, length);
+    text->length += length;
+}
+
+static void put_aside(struct dwb_event_sink *sink, const char *line, size_t length)
+{
+    struct dwb_event_aside **last = &sink->asides;
+
+    if (sink->n_aside_bytes + length > DWB_EVENT_ASIDE_MAX)
+        return;
+    struct dwb_event_aside *aside = malloc(sizeof(*aside) + length);
+    if (!aside)
+        return;
+    *aside = (struct dwb_event_aside){.at = sink->text->length, .length = length};
+    memcpy(aside->bytes, line, length);
+    while (*last)
+        last = &(*last)->next;
+    *last = aside;
+    sink->n_aside_bytes += length;
 }
 
 void dwb_event_log_add(struct dwb_event_log *log, json_t *event, bool kept)
@@ -36,23 +90,34 @@ void dwb_event_log_add(struct dwb_event_log *log, json_t *event, bool kept)
     line[length++] = '\n'; /* in place of the NUL: it is no string from here on */
     if (kept)
         keep(log, line, length);
-    for (struct dwb_event_sink *sink = log->sinks; sink; sink = sink->next)
-        sink->write(sink, line, length, !kept);
+    for (struct dwb_event_sink *sink = log->sinks; sink; sink = sink->next) {
+        if (!kept)
+            put_aside(sink, line, length);
+        sink->wake(sink);
+    }
 }
 
-void dwb_event_log_attach(struct dwb_event_log *log, struct dwb_event_sink *sink)
+int dwb_event_log_attach(struct dwb_event_log *log, struct dwb_event_sink *sink)
 {
+    struct dwb_event_text *text = text_of(log);
+
+    if (!text)
+        return -ENOMEM;
+    text->n_refs++;
+    sink->text = text;
+    sink->at = 0;
     sink->log = log;
     sink->previous = NULL;
     sink->next = log->sinks;
     if (sink->next)
         sink->next->previous = sink;
     log->sinks = sink;
-    if (log->length > 0)
-        sink->write(sink, log->text, log->length, false);
+    if (text->length > 0)
+        sink->wake(sink);
+    return 0;
 }
 
-void dwb_event_sink_detach(struct dwb_event_sink *sink)
+static void detach(struct dwb_event_sink *sink)
 {
     if (!sink->log)
         return;
@@ -65,19 +130,85 @@ void dwb_event_sink_detach(struct dwb_event_sink *sink)
     sink->log = NULL;
 }
 
+/* A piece of the oldest aside. */
+static size_t read_aside(struct dwb_event_sink *sink, char *out, size_t max)
+{
+    struct dwb_event_aside *aside = sink->asides;
+    size_t n = aside->length < max ? aside->length : max;
+
+    memcpy(out, aside->bytes + aside->start, n);
+    aside->start += n;
+    aside->length -= n;
+    sink->n_aside_bytes -= n;
+    if (aside->length == 0) {
+        sink->asides = aside->next;
+        free(aside);
+    }
+    return n;
+}
+
+size_t dwb_event_sink_read(struct dwb_event_sink *sink, char *out, size_t max)
+{
+    const struct dwb_event_text *text = sink->text;
+    size_t n = 0;
+
+    while (text && n < max) {
+        size_t end = sink->asides ? sink->asides->at : text->length;
+        if (sink->at < end) {
+            size_t step = end - sink->at < max - n ? end - sink->at : max - n;
+            memcpy(out + n, text->bytes + sink->at, step);
+            sink->at += step;
+            n += step;
+        } else if (sink->asides) {
+            n += read_aside(sink, out + n, max - n);
+        } else {
+            break;
+        }
+    }
+    return n;
+}
+
+void dwb_event_sink_deinit(struct dwb_event_sink *sink)
+{
+    detach(sink);
+    while (sink->asides) {
+        struct dwb_event_aside *aside = sink->asides;
+        sink->asides = aside->next;
+        free(aside);
+    }
+    sink->n_aside_bytes = 0;
+    unref(sink->text);
+    sink->text = NULL;
+}
+
 void dwb_event_log_end(struct dwb_event_log *log)
 {
     while (log->sinks) {
         struct dwb_event_sink *sink = log->sinks;
-        dwb_event_sink_detach(sink);
+        detach(sink);
         sink->end(sink);
     }
+}
+
+char *dwb_event_log_steal(struct dwb_event_log *log, size_t *ret_length)
+{
+    struct dwb_event_text *text = log->text;
+    char *bytes = NULL;
+
+    *ret_length = 0;
+    if (text) {
+        bytes = text->bytes;
+        *ret_length = text->length;
+        text->bytes = NULL;
+        text->length = text->size = 0;
+    }
+    return bytes;
 }
 
 void dwb_event_log_deinit(struct dwb_event_log *log)
 {
     dwb_event_log_end(log);
-    free(log->text);
+    unref(log->text);
     *log = (struct dwb_event_log){0};
 }
 

@@ -44,7 +44,7 @@ struct dwb_http_exchange {
     uid_t uid; /* a late answer may outlive the peer */
     const char *route;
     enum dwb_http_refusal refusal;
-    struct dwb_buffer body; /* of the request, later of the stream */
+    struct dwb_buffer body; /* of the request */
     uint64_t n_dropped;     /* bytes of the request's body */
     struct MHD_Response *response;
     unsigned status;
@@ -53,10 +53,11 @@ struct dwb_http_exchange {
     } headers[N_ANSWER_HEADERS];
     size_t n_headers;
     uint64_t start_ns;
+    dwb_http_read_fn *read; /* of a stream, as the two below */
     dwb_http_closed_fn *closed;
     void *closed_userdata;
     bool whole, dispatched, held, suspended, queued;
-    bool streams, ended, broken;
+    bool ended, broken;
 };
 
 struct dwb_http {
@@ -70,24 +71,32 @@ struct dwb_http {
     struct dwb_loop_source *poll_source;
     struct dwb_loop_source *timer;
     struct dwb_loop_source *sweep_timer;
+    bool kicked; /* the timer is about to fire */
     struct dwb_peers peers;
     uid_t accepted_uid; /* of the connection that is being added */
     int accepted_fd;
 };
 
-/* Has the library run from the loop, not from inside whatever calls this. */
+/* Has the library run from the loop, not from inside whatever calls this. Once is enough for all
+ * that is resumed until then, such as each listener of an event: setting a timer is a system call.
+ */
 static void kick(struct dwb_http *http)
 {
-    dwb_loop_set_timer(http->timer, KICK_NS, 0);
+    if (!http->kicked)
+        dwb_loop_set_timer(http->timer, KICK_NS, 0);
+    http->kicked = true;
 }
 
 static void run(struct dwb_http *http)
 {
     unsigned long long timeout_ms;
 
+    http->kicked = false;
     MHD_run(http->daemon);
-    if (MHD_get_timeout(http->daemon, &timeout_ms) == MHD_YES)
+    if (MHD_get_timeout(http->daemon, &timeout_ms) == MHD_YES) { /* 0 where it has work left */
         dwb_loop_set_timer(http->timer, timeout_ms ? timeout_ms * 1000000 : KICK_NS, 0);
+        http->kicked = timeout_ms == 0;
+    }
 }
 
 static int on_ready(struct dwb_loop_source *source, uint32_t revents, void *userdata)
@@ -187,26 +196,21 @@ void dwb_http_reply(struct dwb_http_exchange *exchange, unsigned status, const c
 static ssize_t read_stream(void *userdata, uint64_t position, char *out, size_t max)
 {
     struct dwb_http_exchange *exchange = userdata;
-    struct dwb_buffer *buffer = &exchange->body;
 
     (void)position;
     if (exchange->broken)
         return MHD_CONTENT_READER_END_WITH_ERROR;
-    if (buffer->length == 0) {
-        if (exchange->ended)
-            return MHD_CONTENT_READER_END_OF_STREAM;
-        suspend(exchange);
-        return 0;
-    }
-    size_t n = buffer->length < max ? buffer->length : max;
-    memcpy(out, buffer->data + buffer->start, n);
-    buffer->start += n;
-    buffer->length -= n;
-    return (ssize_t)n;
+    size_t n = exchange->read(out, max, exchange->closed_userdata);
+    if (n > 0)
+        return (ssize_t)n;
+    if (exchange->ended)
+        return MHD_CONTENT_READER_END_OF_STREAM;
+    suspend(exchange);
+    return 0;
 }
 
 int dwb_http_stream_begin(struct dwb_http_exchange *exchange, const char *content_type,
-                          dwb_http_closed_fn *closed, void *userdata)
+                          dwb_http_read_fn *read, dwb_http_closed_fn *closed, void *userdata)
 {
     struct MHD_Response *response =
         MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, read_stream, exchange, NULL);
@@ -216,26 +220,17 @@ int dwb_http_stream_begin(struct dwb_http_exchange *exchange, const char *conten
     exchange->held = false;
     exchange->status = 200;
     exchange->response = response;
-    exchange->streams = true;
+    exchange->read = read;
     exchange->closed = closed;
     exchange->closed_userdata = userdata;
-    exchange->body.start = exchange->body.length = 0;
     dwb_http_add_header(exchange, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
     resume(exchange);
     return 0;
 }
 
-int dwb_http_stream_write(struct dwb_http_exchange *exchange, const char *data, size_t length,
-                          size_t cap_bytes)
+void dwb_http_stream_wake(struct dwb_http_exchange *exchange)
 {
-    if (exchange->broken || exchange->ended)
-        return -EPIPE;
-    if (exchange->body.length + length > cap_bytes)
-        return -ENOBUFS;
-    int r = dwb_buffer_append(&exchange->body, data, length);
-    if (r == 0)
-        resume(exchange);
-    return r;
+    resume(exchange);
 }
 
 void dwb_http_stream_end(struct dwb_http_exchange *exchange)

@@ -43,6 +43,8 @@ typedef void dwb_http_handler_fn(struct dwb_http_exchange *exchange, void *userd
 typedef void dwb_http_observe_fn(const char *route, const char *method, unsigned status,
                                  uint64_t duration_ns, void *userdata);
 typedef void dwb_http_closed_fn(void *userdata);
+/* Up to `max` bytes of a stream; 0 = nothing now. */
+typedef size_t dwb_http_read_fn(char *out, size_t max, void *userdata);
 
 /* listen_fd is borrowed until dwb_http_stop_accepting. */
 int dwb_http_new(struct dwb_loop *loop, int listen_fd, const struct dwb_http_options *options,
@@ -70,11 +72,11 @@ void dwb_http_add_header(struct dwb_http_exchange *exchange, const char *name, c
 void dwb_http_reply(struct dwb_http_exchange *exchange, unsigned status, const char *content_type,
                     char *body, size_t length);
 
-/* Starts a 200 whose body comes in pieces. closed runs once: when the peer is gone, or everything
- * was sent after dwb_http_stream_end; the exchange is gone for the caller then. */
+/* Starts a 200 whose body is read from the caller piece by piece, as fast as the peer takes it. A
+ * read that gives nothing is asked again after dwb_http_stream_wake, or is the end after
+ * dwb_http_stream_end. closed runs once: when the peer is gone, or everything was sent after the
+ * end; the exchange is gone for the caller then. */
 int dwb_http_stream_begin(struct dwb_http_exchange *exchange, const char *content_type,
-                          dwb_http_closed_fn *closed, void *userdata);
-/* -ENOBUFS when more than cap_bytes would wait for the peer, -EPIPE when it is gone, -ENOMEM. */
-int dwb_http_stream_write(struct dwb_http_exchange *exchange, const char *data, size_t length,
-                          size_t cap_bytes);
+                          dwb_http_read_fn *read, dwb_http_closed_fn *closed, void *userdata);
+void dwb_http_stream_wake(struct dwb_http_exchange *exchange);
 void dwb_http_stream_end(struct dwb_http_exchange *exchange);

@@ -482,8 +482,7 @@ int dwb_jobs_listen(struct dwb_jobs *jobs, const char *id, struct dwb_event_sink
 
     if (!job)
         return -ENOENT;
-    dwb_event_log_attach(&job->log, sink);
-    return 0;
+    return dwb_event_log_attach(&job->log, sink);
 }
 
 int dwb_jobs_status(const struct dwb_jobs *jobs, const char *id, struct dwb_jobs_status *ret_status)

@@ -38,7 +38,8 @@ struct dwb_metrics_view { /* what the moment looks like; all borrowed */
     uint64_t queue_depth;
     uint64_t connections;
     const char *loop_backend;
-    const json_t *counters; /* of the probe, or NULL */
+    int loop_fallback_errno; /* why it is not io_uring, negative; 0 = as asked for */
+    const json_t *counters;  /* of the probe, or NULL */
     const char *version;
 };
 

@@ -11,6 +11,49 @@
 #include <string.h>
 #include <sys/socket.h>
 
+struct dwb_peers_user {
+    struct dwb_peers_user *next;
+    uid_t uid;
+    size_t n;
+};
+
+static struct dwb_peers_user *find_user(const struct dwb_peers *peers, uid_t uid)
+{
+    struct dwb_peers_user *user = peers->users;
+
+    while (user && user->uid != uid)
+        user = user->next;
+    return user;
+}
+
+static struct dwb_peers_user *add_user(struct dwb_peers *peers, uid_t uid)
+{
+    struct dwb_peers_user *user = find_user(peers, uid);
+
+    if (!user) {
+        user = calloc(1, sizeof(*user));
+        if (!user)
+            return NULL;
+        user->uid = uid;
+        user->next = peers->users;
+        peers->users = user;
+    }
+    user->n++;
+    return user;
+}
+
+static void remove_user(struct dwb_peers *peers, struct dwb_peers_user *user)
+{
+    struct dwb_peers_user **link = &peers->users;
+
+    if (--user->n > 0)
+        return;
+    while (*link != user)
+        link = &(*link)->next;
+    *link = user->next;
+    free(user);
+}
+
 int dwb_peers_uid(int fd, uid_t *ret_uid)
 {
     struct ucred peer;
@@ -28,6 +71,11 @@ struct dwb_peer *dwb_peers_add(struct dwb_peers *peers, int fd, uid_t uid)
 
     if (!peer)
         return NULL;
+    peer->user = add_user(peers, uid);
+    if (!peer->user) {
+        free(peer);
+        return NULL;
+    }
     peer->fd = fd;
     peer->uid = uid;
     peer->next = peers->first;
@@ -49,16 +97,15 @@ void dwb_peers_remove(struct dwb_peers *peers, struct dwb_peer *peer)
     if (peer->next)
         peer->next->previous = peer->previous;
     peers->n--;
+    remove_user(peers, peer->user);
     free(peer);
 }
 
 size_t dwb_peers_count(const struct dwb_peers *peers, uid_t uid)
 {
-    size_t n = 0;
+    const struct dwb_peers_user *user = find_user(peers, uid);
 
-    for (const struct dwb_peer *peer = peers->first; peer; peer = peer->next)
-        n += peer->uid == uid;
-    return n;
+    return user ? user->n : 0;
 }
 
 void dwb_peers_cut_late(struct dwb_peers *peers, uint64_t now_ns)

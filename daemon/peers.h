@@ -11,10 +11,12 @@
 #include <sys/types.h>
 
 struct dwb_http_exchange;
+struct dwb_peers_user;
 
 struct dwb_peer {
     struct dwb_peer *next, *previous;
     int fd; /* the library's to close */
+    struct dwb_peers_user *user;
     uid_t uid;
     uint64_t deadline_ns; /* CLOCK_MONOTONIC; 0 = none */
     bool over_quota;
@@ -23,6 +25,7 @@ struct dwb_peer {
 
 struct dwb_peers { /* zeroed = empty */
     struct dwb_peer *first;
+    struct dwb_peers_user *users; /* those with a connection */
     size_t n;
 };
 

@@ -189,7 +189,12 @@ static int open_database(struct dwb_store *store, struct report *report)
     if (r < 0)
         return r;
     sqlite3_wal_hook(store->writer, on_wal_commit, store);
-    return dwb_store_sql_open(report->path, true, report->text, report->size, &store->reader);
+    r = dwb_store_sql_open(report->path, true, report->text, report->size, &store->reader);
+    if (r < 0)
+        return r;
+    r = dwb_store_read_final(store);
+    return r < 0 ? explain(report, r, "cannot count the jobs: %s", sqlite3_errmsg(store->reader))
+                 : 0;
 }
 
 /* The thread takes no signals: they are the loop's. */

@@ -275,6 +275,15 @@ static int commit_group(struct dwb_store *store, struct dwb_store_list *group)
     return r;
 }
 
+/* Before the group is given back: whoever is told that a job has ended finds it counted. */
+static void count_final(struct dwb_store *store, const struct dwb_store_list *group)
+{
+    for (const struct dwb_store_write *write = group->first; write; write = write->next)
+        if (write->verb == DWB_STORE_SET_STATE && write->status == 0 &&
+            dwb_store_is_final(write->state))
+            atomic_fetch_add(&store->n_final[write->state], 1);
+}
+
 static void checkpoint(struct dwb_store *store)
 {
     int r, n_log = -1, n_moved = -1;
@@ -328,6 +337,8 @@ void *dwb_store_commit_main(void *opaque)
         r = atomic_load(&store->failed);
         if (r == 0)
             r = commit_group(store, &group);
+        if (r == 0)
+            count_final(store, &group);
         for (struct dwb_store_write *write = group.first; r < 0 && write; write = write->next)
             write->status = r;
 

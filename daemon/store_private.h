@@ -51,12 +51,14 @@ enum dwb_store_statement { /* cached, on the connection that uses it */
                            /* reader */
                            DWB_STORE_GET_JOB,
                            DWB_STORE_LIST_JOBS,
+                           DWB_STORE_LIST_JOBS_OF_STATE,
                            DWB_STORE_GET_NUMBER,
                            DWB_STORE_PENDING_JOBS,
                            DWB_STORE_FIND_KEY,
                            DWB_STORE_LIST_REPLICATES,
                            DWB_STORE_GET_RESULT,
                            DWB_STORE_COUNT_STATES,
+                           DWB_STORE_COUNT_OPEN,
                            DWB_STORE_COUNT_QUEUED,
                            DWB_STORE_LIST_BASELINES,
                            DWB_STORE_GET_BASELINE,
@@ -109,6 +111,8 @@ struct dwb_store {
     pthread_t thread;
     char failure[DWB_STORE_TEXT_MAX]; /* written once, before `failed` */
     _Atomic int failed;               /* 0, or the negative errno of the fatal failure */
+    /* Jobs in each of the states that none leaves; counting them takes longer with every job. */
+    _Atomic uint64_t n_final[DWB_N_JOB_STATES];
 
     pthread_mutex_t mutex;
     pthread_cond_t wake;
@@ -121,6 +125,10 @@ struct dwb_store {
 
 /* store_state.c: the set of states (1 << state) from which a job may go to `state`. */
 unsigned dwb_store_states_before(enum dwb_job_state state);
+bool dwb_store_is_final(enum dwb_job_state state); /* no way leads out of it */
+
+/* store_read.c: counts what is in the file, for n_final. */
+int dwb_store_read_final(struct dwb_store *store);
 
 /* store_sql.c; each returns 0 or the negative errno of SQLite's code */
 int dwb_store_sql_errno(int code); /* extended or not */

@@ -108,12 +108,14 @@ int dwb_store_list_jobs(struct dwb_store *store, int state, const char *after, u
         if (r < 0)
             return r;
     }
-    r = dwb_store_sql_prepare(store, DWB_STORE_LIST_JOBS, &statement);
+    r = dwb_store_sql_prepare(store, state < 0 ? DWB_STORE_LIST_JOBS : DWB_STORE_LIST_JOBS_OF_STATE,
+                              &statement);
     if (r < 0)
         return r;
     sqlite3_bind_int64(statement, 1, below);
-    sqlite3_bind_int(statement, 2, state);
-    sqlite3_bind_int64(statement, 3, limit);
+    sqlite3_bind_int64(statement, 2, limit);
+    if (state >= 0)
+        sqlite3_bind_int(statement, 3, state);
     return each_job(statement, fn, userdata, &n);
 }
 
@@ -247,13 +249,14 @@ int dwb_store_get_baseline(struct dwb_store *store, const char *name, dwb_store_
     return r == 0 && n == 0 ? -ENOENT : r;
 }
 
-int dwb_store_count_states(struct dwb_store *store, uint64_t counts[DWB_N_JOB_STATES])
+static int count_by_state(struct dwb_store *store, enum dwb_store_statement which,
+                          uint64_t counts[DWB_N_JOB_STATES])
 {
     DWB_CLEANUP(dwb_store_sql_resetp) sqlite3_stmt *statement = NULL;
     uint64_t found[DWB_N_JOB_STATES] = {0};
     int code, r;
 
-    r = dwb_store_sql_prepare(store, DWB_STORE_COUNT_STATES, &statement);
+    r = dwb_store_sql_prepare(store, which, &statement);
     if (r < 0)
         return r;
     while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
@@ -266,6 +269,27 @@ int dwb_store_count_states(struct dwb_store *store, uint64_t counts[DWB_N_JOB_ST
     r = dwb_store_sql_errno(code);
     if (r == 0)
         memcpy(counts, found, sizeof(found));
+    return r;
+}
+
+int dwb_store_read_final(struct dwb_store *store)
+{
+    uint64_t counts[DWB_N_JOB_STATES];
+    int r = count_by_state(store, DWB_STORE_COUNT_STATES, counts);
+
+    for (int i = 0; r == 0 && i < DWB_N_JOB_STATES; i++)
+        if (dwb_store_is_final((enum dwb_job_state)i))
+            atomic_store(&store->n_final[i], counts[i]);
+    return r;
+}
+
+int dwb_store_count_states(struct dwb_store *store, uint64_t counts[DWB_N_JOB_STATES])
+{
+    int r = count_by_state(store, DWB_STORE_COUNT_OPEN, counts);
+
+    for (int i = 0; r == 0 && i < DWB_N_JOB_STATES; i++)
+        if (dwb_store_is_final((enum dwb_job_state)i))
+            counts[i] = atomic_load(&store->n_final[i]);
     return r;
 }
 

@@ -54,8 +54,9 @@ static const char *const sql[DWB_STORE_N_STATEMENTS] = {
     "SELECT id, state, uid, idempotency_key, name, spec, reason, created_ns, started_ns,"          \
     " finished_ns FROM job "
     [DWB_STORE_GET_JOB] = JOB_COLUMNS "WHERE id = ?1",
-    [DWB_STORE_LIST_JOBS] =
-        JOB_COLUMNS "WHERE number < ?1 AND (?2 < 0 OR state = ?2) ORDER BY number DESC LIMIT ?3",
+    [DWB_STORE_LIST_JOBS] = JOB_COLUMNS "WHERE number < ?1 ORDER BY number DESC LIMIT ?2",
+    [DWB_STORE_LIST_JOBS_OF_STATE] =
+        JOB_COLUMNS "WHERE number < ?1 AND state = ?3 ORDER BY number DESC LIMIT ?2",
     [DWB_STORE_GET_NUMBER] = "SELECT number FROM job WHERE id = ?1",
     [DWB_STORE_PENDING_JOBS] = JOB_COLUMNS "WHERE state IN (0, 1) ORDER BY number",
     [DWB_STORE_FIND_KEY] = "SELECT id FROM job WHERE uid = ?1 AND idempotency_key = ?2",
@@ -64,6 +65,7 @@ static const char *const sql[DWB_STORE_N_STATEMENTS] = {
     [DWB_STORE_GET_RESULT] =
         "SELECT document FROM result WHERE job = (SELECT number FROM job WHERE id = ?1)",
     [DWB_STORE_COUNT_STATES] = "SELECT state, count(*) FROM job GROUP BY state",
+    [DWB_STORE_COUNT_OPEN] = "SELECT state, count(*) FROM job WHERE state IN (0, 1) GROUP BY state",
     [DWB_STORE_COUNT_QUEUED] = "SELECT count(*) FROM job WHERE state = 0 AND uid = ?1",
     [DWB_STORE_LIST_BASELINES] =
         "SELECT baseline.name, job.id, baseline.uid, set_at, n - 1 FROM baseline"

@@ -47,3 +47,12 @@ unsigned dwb_store_states_before(enum dwb_job_state state)
 {
     return before[state];
 }
+
+bool dwb_store_is_final(enum dwb_job_state state)
+{
+    unsigned leaving = 0;
+
+    for (int i = 0; i < DWB_N_JOB_STATES; i++)
+        leaving |= before[i];
+    return !(leaving & 1u << state);
+}

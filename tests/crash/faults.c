@@ -276,7 +276,10 @@ int pipe2(int fds[2], int flags)
 
 int poll(struct pollfd *fds, nfds_t n, int timeout_ms)
 {
-    CALL("poll", ENOMEM, syscall(SYS_poll, fds, n, timeout_ms));
+    struct timespec timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000000L};
+
+    /* aarch64 has no older call */
+    CALL("poll", ENOMEM, syscall(SYS_ppoll, fds, n, timeout_ms < 0 ? NULL : &timeout, NULL, 0));
 }
 
 int pidfd_open(pid_t pid, unsigned flags)

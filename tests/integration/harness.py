@@ -1,7 +1,8 @@
 """A private dwbenchd for a test: its own directory under /tmp, its own socket, HTTP over it.
 
 Where the programs are comes from the environment (meson sets it): DWB_DAEMON, DWB_WORKER,
-DWB_SOURCE_ROOT, and DWB_TEST_LOOP (uring or epoll). Nothing but the standard library.
+DWB_SOURCE_ROOT, and DWB_TEST_LOOP (uring or epoll, or denied: whoever runs the test has denied
+io_uring, and the daemon has to find out). Nothing but the standard library.
 """
 
 import http.client
@@ -65,7 +66,7 @@ class Daemon:
         self.log_path = os.path.join(self.directory, "log")
         self.fake = os.path.join(self.directory, "fake")
         self.worker = worker or FAKE_WORKER
-        self.loop = loop or LOOP
+        self.loop = loop or ("auto" if LOOP == "denied" else LOOP)
         self.env = env or {}
         self.process = None
         os.makedirs(self.fake, exist_ok=True)

@@ -18,7 +18,7 @@ import threading
 import time
 import unittest
 
-from harness import SOURCE_ROOT as SOURCE, WORKER, Daemon
+from harness import LOOP, SOURCE_ROOT as SOURCE, WORKER, Daemon
 
 CTL = os.environ["DWB_CTL"]
 DATA = os.path.join(SOURCE, "tests", "unit", "data")
@@ -560,6 +560,10 @@ class Real(Case):
         self.assertIn("# TYPE", self.ctl("metrics").stdout)
         self.assertIn(self.sock, self.ctl("version").stdout)
         self.assertIn("problem", self.ctl("doctor").stdout)
+        if LOOP == "denied":
+            self.assertIn("epoll, because io_uring is not to be had: io_uring is not available: "
+                          "Operation not permitted", " ".join(self.ctl("doctor").stdout.split()))
+            self.assertIn('dwbench_loop_fallback{error="EPERM"} 1', self.ctl("metrics").stdout)
 
     def test_one_key_one_job(self):
         self.daemon()

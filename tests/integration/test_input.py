@@ -389,6 +389,39 @@ class Quotas(unittest.TestCase):
                 connection.close()
             self.assertLess(sorted(times)[50], 0.05, "of the median: the machine may be busy")
 
+    def test_no_client_fills_the_log(self):
+        with Daemon(mode="hang") as daemon:
+            def grown(cause):
+                before = len(daemon.log())
+                connection = daemon.connect()
+                cause(connection)
+                connection.close()
+                self.assertEqual(daemon.get("/healthz").status, 200)
+                return len(daemon.log()) - before
+
+            def ask(connection, method, path, body=None, headers=None):
+                connection.request(method, path, body, headers or {})
+                response = connection.getresponse()
+                return response.status, response.read()
+
+            def bad_requests(connection):
+                for i in range(10000):
+                    status, _ = ask(connection, "POST", f"/v1/jobs?{i}", "x: [\n<0>forged")
+                    self.assertEqual(status, 400)
+            self.assertLess(grown(bad_requests), 4096)
+
+            def come_and_go(connection):
+                for i in range(1000):
+                    _, body = ask(connection, "POST", "/v1/jobs", harness.json.dumps(TINY))
+                    status, _ = ask(connection, "DELETE", "/v1/jobs/" + harness.json.loads(body)["id"])
+                    self.assertEqual(status, 200)
+            # Three lines each, if it were not for the limit of 500 and 10 a second.
+            self.assertLess(grown(come_and_go), 120000)
+            time.sleep(0.2)
+            job = daemon.submit()
+            daemon.delete(job)
+            self.assertRegex(daemon.log(), r"(?m)^dwbenchd: \d+ lines like the next were left out$")
+
     def test_descriptors_run_out(self):
         # 64 descriptors: enough to start, fewer than connections are allowed.
         daemon = Daemon(config={"quotas": {"connections_per_uid": 1000}})

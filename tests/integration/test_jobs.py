@@ -252,6 +252,12 @@ class Jobs(unittest.TestCase):
         expected = {"uring": "io_uring", "epoll": "epoll"}.get(harness.LOOP)
         if expected:
             self.assertEqual(info["loop"], {"backend": expected, "fallback_reason": None})
+        if harness.LOOP == "denied":
+            self.assertEqual(info["loop"], {
+                "backend": "epoll",
+                "fallback_reason": "io_uring is not available: Operation not permitted"})
+            self.assertIn("io_uring is not available (Operation not permitted): using epoll",
+                          self.daemon.log())
         self.assertEqual(info["limits"]["body_bytes"], 65536)
         self.assertEqual(info["machine"]["cpu"]["model"], "fake")
         self.assertEqual([c["source"] for c in info["counters"]], [None, "software"])

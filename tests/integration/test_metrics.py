@@ -162,6 +162,11 @@ class Metrics(unittest.TestCase):
             metrics['dwbench_http_requests_total{route="/v1/info",method="other",code="405"}'], 1)
         backend = self.daemon.get("/v1/info").json["loop"]["backend"]
         self.assertEqual(metrics[f'dwbench_loop_backend{{backend="{backend}"}}'], 1)
+        if harness.LOOP == "denied":
+            self.assertEqual(backend, "epoll")
+            self.assertEqual(metrics['dwbench_loop_fallback{error="EPERM"}'], 1)
+        elif harness.LOOP in ("uring", "epoll"):
+            self.assertFalse([name for name in metrics if "loop_fallback" in name])
         self.assertGreater(metrics["process_start_time_seconds"], 1.6e9)
         self.assertLess(metrics["process_resident_memory_bytes"], 1 << 30)
 

@@ -145,16 +145,28 @@ END_TEST
 
 struct listener {
     struct dwb_event_sink sink; /* first */
-    char text[4096];
+    char text[8192];
+    unsigned n_wakes;
     bool ended;
 };
 
-static void on_write(struct dwb_event_sink *sink, const char *line, size_t length, bool droppable)
+static void on_wake(struct dwb_event_sink *sink)
 {
-    struct listener *listener = (struct listener *)sink;
+    ((struct listener *)sink)->n_wakes++;
+}
 
-    (void)droppable;
-    strncat(listener->text, line, length);
+/* Takes up to `max` bytes at a time, until there are none. */
+static const char *read_all(struct listener *listener, size_t max)
+{
+    size_t length = strlen(listener->text), n;
+
+    while ((n = dwb_event_sink_read(&listener->sink, listener->text + length, max)) > 0) {
+        ck_assert_uint_le(n, max);
+        length += n;
+        ck_assert_uint_lt(length, sizeof(listener->text));
+    }
+    listener->text[length] = '\0';
+    return listener->text;
 }
 
 static void on_end(struct dwb_event_sink *sink)
@@ -165,25 +177,52 @@ static void on_end(struct dwb_event_sink *sink)
 START_TEST(listeners_get_the_past_and_then_the_present)
 {
     struct dwb_event_log log = {0};
-    struct listener early = {.sink = {.write = on_write, .end = on_end}};
-    struct listener late = {.sink = {.write = on_write, .end = on_end}};
-    struct listener gone = {.sink = {.write = on_write, .end = on_end}};
+    struct listener early = {.sink = {.wake = on_wake, .end = on_end}};
+    struct listener late = {.sink = {.wake = on_wake, .end = on_end}};
+    struct listener gone = {.sink = {.wake = on_wake, .end = on_end}};
 
-    dwb_event_log_attach(&log, &early.sink);
-    dwb_event_log_attach(&log, &gone.sink);
+    ck_assert_int_eq(dwb_event_log_attach(&log, &early.sink), 0);
+    ck_assert_int_eq(dwb_event_log_attach(&log, &gone.sink), 0);
+    ck_assert_uint_eq(early.n_wakes, 0);
     dwb_event_log_add(&log, json_pack("{s:i}", "a", 1), true);
-    dwb_event_sink_detach(&gone.sink);
-    dwb_event_sink_detach(&gone.sink);
+    ck_assert_str_eq(read_all(&gone, 100), "{\"a\":1}\n");
+    dwb_event_sink_deinit(&gone.sink);
+    dwb_event_sink_deinit(&gone.sink);
     dwb_event_log_add(&log, json_pack("{s:i}", "progress", 2), false);
-    dwb_event_log_attach(&log, &late.sink);
+    ck_assert_int_eq(dwb_event_log_attach(&log, &late.sink), 0);
+    ck_assert_uint_eq(late.n_wakes, 1);
     dwb_event_log_add(&log, NULL, true); /* no memory for it */
     dwb_event_log_add(&log, json_pack("{s:i}", "b", 3), true);
-    ck_assert_str_eq(early.text, "{\"a\":1}\n{\"progress\":2}\n{\"b\":3}\n");
-    ck_assert_str_eq(late.text, "{\"a\":1}\n{\"b\":3}\n");
-    ck_assert_str_eq(gone.text, "{\"a\":1}\n");
+    ck_assert_uint_eq(early.n_wakes, 3);
+    ck_assert_str_eq(read_all(&early, 1), "{\"a\":1}\n{\"progress\":2}\n{\"b\":3}\n");
     dwb_event_log_deinit(&log);
     ck_assert(early.ended && late.ended && !gone.ended);
+    ck_assert_uint_eq(gone.n_wakes, 1);
     ck_assert_ptr_null(early.sink.log);
+    ck_assert_str_eq(read_all(&late, 7), "{\"a\":1}\n{\"b\":3}\n"); /* after the end, too */
+    dwb_event_sink_deinit(&early.sink);
+    dwb_event_sink_deinit(&late.sink);
+}
+END_TEST
+
+START_TEST(a_listener_that_does_not_read_loses_what_is_not_kept)
+{
+    struct dwb_event_log log = {0};
+    struct listener slow = {.sink = {.wake = on_wake, .end = on_end}};
+
+    ck_assert_int_eq(dwb_event_log_attach(&log, &slow.sink), 0);
+    for (int i = 0; i < 1000; i++)
+        dwb_event_log_add(&log, json_pack("{s:i}", "progress", i), false);
+    ck_assert_uint_le(slow.sink.n_aside_bytes, DWB_EVENT_ASIDE_MAX);
+    dwb_event_log_add(&log, json_pack("{s:i}", "kept", 1), true);
+    const char *text = read_all(&slow, 4000);
+    ck_assert_str_eq(text + strlen(text) - 11, "{\"kept\":1}\n");
+    ck_assert(strstr(text, "{\"progress\":100}\n") && !strstr(text, "{\"progress\":999}"));
+    slow.text[0] = '\0';
+    dwb_event_log_add(&log, json_pack("{s:i}", "progress", 1000), false);
+    ck_assert_str_eq(read_all(&slow, 4000), "{\"progress\":1000}\n");
+    dwb_event_sink_deinit(&slow.sink);
+    dwb_event_log_deinit(&log);
 }
 END_TEST
 
@@ -211,6 +250,7 @@ int main(void)
     tcase_add_test(tcase, the_highest_allowed_cpu_measures);
     tcase_add_test(tcase, accept_headers);
     tcase_add_test(tcase, listeners_get_the_past_and_then_the_present);
+    tcase_add_test(tcase, a_listener_that_does_not_read_loses_what_is_not_kept);
     tcase_add_test(tcase, an_event_without_an_interval_says_null);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);

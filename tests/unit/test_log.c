@@ -1,6 +1,7 @@
 /*
  * A log line is one line, whatever a client sends, and carries journald's priority only when
- * journald is the reader.
+ * journald is the reader. A flood of lines is cut, at its own level only, and what is missing is
+ * said.
  */
 
 #include "common/log.h"
@@ -87,6 +88,55 @@ START_TEST(test_cap)
 }
 END_TEST
 
+static size_t count_lines(int fd)
+{
+    char piece[4096];
+    size_t n_lines = 0;
+    ssize_t n;
+
+    for (off_t at = 0; (n = pread(fd, piece, sizeof(piece), at)) > 0; at += n)
+        for (ssize_t i = 0; i < n; i++)
+            n_lines += piece[i] == '\n';
+    ck_assert_int_eq(n, 0);
+    return n_lines;
+}
+
+START_TEST(test_rate)
+{
+    int fd = stderr_to_file();
+
+    unsetenv("JOURNAL_STREAM");
+    dwb_log_init("prog", DWB_LOG_INFO);
+    for (int i = 0; i < 20000; i++)
+        dwb_log(DWB_LOG_INFO, "line %d", i);
+    size_t n = count_lines(fd);
+    ck_assert_uint_ge(n, DWB_LOG_BURST);
+    ck_assert_uint_lt(n, DWB_LOG_BURST + 100); /* what a slow machine refilled meanwhile */
+
+    /* A flood at one level keeps out nothing of another. */
+    ck_assert_int_eq(ftruncate(fd, 0), 0);
+    ck_assert_int_eq(lseek(STDERR_FILENO, 0, SEEK_SET), 0);
+    dwb_log(DWB_LOG_WARNING, "something");
+    ck_assert_str_eq(written(fd), "prog: warning: something\n");
+
+    /* Nor does anything keep out an error. */
+    for (int i = 0; i < 2 * DWB_LOG_BURST; i++)
+        dwb_log(DWB_LOG_ERROR, "line %d", i);
+    ck_assert_uint_eq(count_lines(fd), 1 + 2 * DWB_LOG_BURST);
+
+    /* The flood over, the next line says how much is missing. */
+    usleep(3 * DWB_LOG_REFILL_NS / 1000);
+    ck_assert_int_eq(ftruncate(fd, 0), 0);
+    ck_assert_int_eq(lseek(STDERR_FILENO, 0, SEEK_SET), 0);
+    dwb_log(DWB_LOG_INFO, "quiet again");
+    int n_left_out = 0;
+    ck_assert_int_eq(
+        sscanf(written(fd), "prog: %d lines like the next were left out\n", &n_left_out), 1);
+    ck_assert_int_eq(n_left_out, 20000 - (int)n);
+    ck_assert(strstr(line, "\nprog: quiet again\n"));
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("log");
@@ -97,6 +147,7 @@ int main(void)
     tcase_add_test(tests, test_plain);
     tcase_add_test(tests, test_journal);
     tcase_add_test(tests, test_cap);
+    tcase_add_test(tests, test_rate);
     suite_add_tcase(suite, tests);
     srunner_set_fork_status(runner, CK_FORK); /* the tests redirect stderr */
     srunner_run_all(runner, CK_NORMAL);

@@ -493,6 +493,19 @@ START_TEST(test_pending)
     ck_assert_uint_eq(n, 2);
     ck_assert_int_eq(dwb_store_count_queued(store, 2, &n), 0);
     ck_assert_uint_eq(n, 0);
+
+    /* A refused change and a restart leave the counts as they are; a change that is made counts. */
+    ck_assert_int_eq(fixture_set(store, "x", DWB_JOB_FAILED, NULL), -ESTALE);
+    ck_assert_int_eq(fixture_set(store, "w", DWB_JOB_CANCELLED, NULL), 0);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(dwb_store_count_states(store, counts), 0);
+        ck_assert_uint_eq(counts[DWB_JOB_QUEUED], 1);
+        ck_assert_uint_eq(counts[DWB_JOB_RUNNING], 1);
+        ck_assert_uint_eq(counts[DWB_JOB_FAILED], 0);
+        ck_assert_uint_eq(counts[DWB_JOB_CANCELLED], 2);
+        dwb_store_close(store);
+        store = fixture_open();
+    }
     dwb_store_close(store);
 }
 END_TEST
