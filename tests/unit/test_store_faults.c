@@ -495,7 +495,7 @@ END_TEST
 
 static bool is_root_enough(void)
 {
-    return unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+    return unshare(CLONE_NEWNS) == 0 && mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0 &&
            mount("tmpfs", "/mnt", "tmpfs", 0, "size=4k") == 0 && umount("/mnt") == 0;
 }
 
@@ -521,7 +521,7 @@ START_TEST(test_tmpfs)
         ck_assert_int_eq(fixture_replicate(store, "a", 0, n, record), -ENOSPC);
     ck_assert_int_eq(dwb_store_failed(store), 0);
     ck_assert_int_eq(fixture_state(store, "a"), DWB_JOB_QUEUED);
-    ck_assert_int_eq(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+    ck_assert_int_eq(mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL), 0);
     *strrchr(fixture_path, '/') = '\0';
     ck_assert_int_eq(mount("tmpfs", fixture_path, "tmpfs", MS_REMOUNT, "size=64m"), 0);
     strcat(fixture_path, "/dwbench.db");
