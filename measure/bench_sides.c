@@ -16,6 +16,24 @@ struct pair { /* operations held against each other */
     enum dwb_operation a, b;
 };
 
+struct seat { /* who has forms[0] and forms[1] of the bench in this replicate */
+    const struct dwb_side *side;
+    char letter; /* 'a' or 'b' */
+};
+
+static void take_seats(const struct dwb_request *request, struct seat seats[2])
+{
+    bool swapped = request->replicate % 2;
+
+    seats[swapped] = (struct seat){&request->a, 'a'};
+    seats[!swapped] = (struct seat){&request->b, 'b'};
+}
+
+static enum dwb_operation operation_of(const struct pair *pair, const struct seat *seat)
+{
+    return seat->letter == 'a' ? pair->a : pair->b;
+}
+
 /* What a side can run at all. */
 static uint32_t operations_of(const struct dwb_side *side)
 {
@@ -108,7 +126,7 @@ int dwb_bench_choose_sides(struct dwb_bench *bench, const struct dwb_request *re
 {
     struct pair pairs[DWB_OPERATION_SEPARABLE_FUSED + 1];
     size_t n = list_pairs(request, pairs);
-    bool fused_a = false, fused_b = false;
+    struct seat seats[2];
     int r = check_kernel_name(&request->a, error);
 
     if (r == 0)
@@ -120,13 +138,17 @@ int dwb_bench_choose_sides(struct dwb_bench *bench, const struct dwb_request *re
                  "the two sides have no operation in common that was asked for");
         return -ENOTSUP;
     }
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         bench->stages |= stages_of(pairs[i].a) | stages_of(pairs[i].b);
-        fused_a |= pairs[i].a == DWB_OPERATION_SEPARABLE_FUSED;
-        fused_b |= pairs[i].b == DWB_OPERATION_SEPARABLE_FUSED;
+    take_seats(request, seats);
+    for (unsigned k = 0; r == 0 && k < 2; k++) {
+        bool fused = false;
+
+        for (size_t i = 0; i < n; i++)
+            fused |= operation_of(&pairs[i], &seats[k]) == DWB_OPERATION_SEPARABLE_FUSED;
+        r = choose_side(bench, &bench->forms[k], seats[k].side, fused, error);
     }
-    r = choose_side(bench, &bench->forms[0], &request->a, fused_a, error);
-    return r < 0 ? r : choose_side(bench, &bench->forms[1], &request->b, fused_b, error);
+    return r;
 }
 
 static int prepare_side(struct dwb_bench *bench, const struct dwb_request *request,
@@ -153,15 +175,29 @@ static int prepare_side(struct dwb_bench *bench, const struct dwb_request *reque
 
 /* A subject of one side, its task of a pair that is mirrored by itself. */
 static void add_side(struct dwb_bench *bench, const struct dwb_bench_forms *forms,
-                     const struct dwb_side *side, enum dwb_operation operation, uint32_t pair,
+                     const struct seat *seat, enum dwb_operation operation, uint32_t pair,
                      const struct dwb_macs *nominal)
 {
     struct dwb_subject *subject = dwb_bench_add_operation(bench, forms, operation, nominal);
 
-    subject->side = forms == &bench->forms[0] ? 'a' : 'b';
+    subject->side = seat->letter;
     bench->tasks[bench->n - 1].pair = pair;
-    bench->tasks[bench->n - 1].multiple_of = side->extra_every;
-    bench->chains[bench->n - 1].extra_every = side->extra_every;
+    bench->tasks[bench->n - 1].multiple_of = seat->side->extra_every;
+    bench->chains[bench->n - 1].extra_every = seat->side->extra_every;
+}
+
+static void add_pair(struct dwb_bench *bench, const struct seat seats[2], const struct pair *pair,
+                     uint32_t number, const struct dwb_macs *nominal)
+{
+    for (unsigned k = 0; k < 2; k++)
+        if (!dwb_bench_has(&bench->forms[k], operation_of(pair, &seats[k])))
+            return;
+    for (unsigned k = 0; k < 2; k++)
+        add_side(bench, &bench->forms[k], &seats[k], operation_of(pair, &seats[k]), number,
+                 nominal);
+    if (seats[0].side->extra_every || seats[1].side->extra_every)
+        for (size_t i = bench->n - 2; i < bench->n; i++)
+            bench->tasks[i].call = dwb_bench_call_planted;
 }
 
 int dwb_bench_add_sides(struct dwb_bench *bench, const struct dwb_request *request,
@@ -169,25 +205,16 @@ int dwb_bench_add_sides(struct dwb_bench *bench, const struct dwb_request *reque
 {
     struct pair pairs[DWB_OPERATION_SEPARABLE_FUSED + 1];
     size_t n = list_pairs(request, pairs);
-    int r = prepare_side(bench, request, &bench->forms[0], &request->a, error);
+    struct seat seats[2];
+    int r;
 
+    take_seats(request, seats);
+    r = prepare_side(bench, request, &bench->forms[0], seats[0].side, error);
     dwb_bench_connect_forms(bench, &bench->forms[1]);
     if (r == 0)
-        r = prepare_side(bench, request, &bench->forms[1], &request->b, error);
-    for (size_t i = 0; r == 0 && i < n; i++) {
-        if (!dwb_bench_has(&bench->forms[0], pairs[i].a) ||
-            !dwb_bench_has(&bench->forms[1], pairs[i].b))
-            continue;
-        for (unsigned k = 0; k < 2; k++) {
-            bool is_a = k == request->replicate % 2;
-
-            add_side(bench, &bench->forms[is_a ? 0 : 1], is_a ? &request->a : &request->b,
-                     is_a ? pairs[i].a : pairs[i].b, (uint32_t)i + 1, nominal);
-        }
-        if (request->a.extra_every || request->b.extra_every)
-            for (size_t k = bench->n - 2; k < bench->n; k++)
-                bench->tasks[k].call = dwb_bench_call_planted;
-    }
+        r = prepare_side(bench, request, &bench->forms[1], seats[1].side, error);
+    for (size_t i = 0; r == 0 && i < n; i++)
+        add_pair(bench, seats, &pairs[i], (uint32_t)i + 1, nominal);
     if (r == 0 && bench->n == 0) {
         snprintf(error, DWB_BENCH_ERROR_MAX,
                  "the two sides have no operation of this layer in common that was asked for");

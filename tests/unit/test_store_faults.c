@@ -495,7 +495,8 @@ END_TEST
 
 static bool is_root_enough(void)
 {
-    return unshare(CLONE_NEWNS) == 0 && mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0 &&
+    return unshare(CLONE_NEWNS) == 0 &&
+           mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0 &&
            mount("tmpfs", "/mnt", "tmpfs", 0, "size=4k") == 0 && umount("/mnt") == 0;
 }
 
