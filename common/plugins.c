@@ -51,10 +51,11 @@ int dwb_plugins_from_text(const char *text, struct dwb_plugin_names *ret_names)
 
     for (const char *name = text; name;) {
         size_t n = strcspn(name, ",");
-        char *item = names.items[names.n];
+        char *item;
 
         if (names.n == DWB_PLUGINS_MAX || n >= DWB_PLUGIN_FILE_MAX)
             return -EINVAL;
+        item = names.items[names.n];
         memcpy(item, name, n);
         if (!dwb_plugin_name_valid(item))
             return -EINVAL;

@@ -186,7 +186,7 @@ static void one(const struct page *page, const char *name, const char *label_nam
                 const char *label_value, double value)
 {
     fputs(name, page->stream);
-    if (label_name) {
+    if (label_name && label_value) {
         label(page, "{", label_name, label_value);
         fputc('}', page->stream);
     }

@@ -300,6 +300,10 @@ static int submit(double rate, double seconds, size_t n)
                 take_answer(&all[i]);
     }
     print_figures((double)(now_ns() - start) / (double)S);
+    for (size_t i = 0; i < n; i++)
+        free(all[i].answer);
+    free(all);
+    free(polled);
     return 0;
 }
 
@@ -337,6 +341,7 @@ static int idle(size_t n)
     printf("{\"open\": %zu, \"errors\": %llu, \"refused\": %llu, \"retry_after\": %llu}\n", n_open,
            (unsigned long long)n_errors, (unsigned long long)n_status[429],
            (unsigned long long)n_retry_after);
+    free(all);
     return 0;
 }
 
@@ -413,6 +418,7 @@ static int slow(size_t n, const char *path)
     printf("{\"bytes\": %llu, \"cut_senders\": %llu, \"cut_readers\": %llu, \"errors\": %llu}\n",
            (unsigned long long)crowd.n_bytes, (unsigned long long)crowd.n_cut[0],
            (unsigned long long)crowd.n_cut[1], (unsigned long long)n_errors);
+    free(crowd.all);
     return 0;
 }
 
