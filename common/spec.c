@@ -69,17 +69,29 @@ static int set_budget(struct dwb_spec *spec, const char *value, char *message)
     return 0;
 }
 
+/* `what`: half a sentence for the finding. */
+static int set_share(const char *value, const char *what, char *message, double *ret_share)
+{
+    double share;
+
+    if (dwb_fraction_parse(value, &share) < 0 || share < PRECISION_MIN || share > PRECISION_MAX) {
+        snprintf(message, DWB_SPEC_MESSAGE_MAX,
+                 "must be from 0.01%% to 50%%, such as 0.5%% or "
+                 "0.005: %s",
+                 what);
+        return -EINVAL;
+    }
+    *ret_share = share;
+    return 0;
+}
+
 static int set_precision(struct dwb_spec *spec, const char *value, char *message)
 {
-    double fraction;
+    int r = set_share(value, "the half-width of the ratio's interval", message,
+                      &spec->options.precision);
 
-    if (dwb_fraction_parse(value, &fraction) < 0 || fraction < PRECISION_MIN ||
-        fraction > PRECISION_MAX)
-        return complain(message, "must be from 0.01% to 50%, such as 0.5% or 0.005: the half-width "
-                                 "of the ratio's interval");
-    spec->options.precision = fraction;
-    spec->options.precision_given = true;
-    return 0;
+    spec->options.precision_given = spec->options.precision_given || r == 0;
+    return r;
 }
 
 static int set_replicates(struct dwb_spec *spec, const char *value, char *message)
@@ -167,14 +179,7 @@ static int set_operations(struct dwb_spec *spec, const char *value, char *messag
 
 static int set_delta(struct dwb_spec *spec, const char *value, char *message)
 {
-    double fraction;
-
-    if (dwb_fraction_parse(value, &fraction) < 0 || fraction < PRECISION_MIN ||
-        fraction > PRECISION_MAX)
-        return complain(message, "must be from 0.01% to 50%, such as 0.5% or 0.005: a change that "
-                                 "small does not matter");
-    spec->options.delta = fraction;
-    return 0;
+    return set_share(value, "a change that small does not matter", message, &spec->options.delta);
 }
 
 static int set_alpha(struct dwb_spec *spec, const char *value, char *message)
