@@ -69,7 +69,6 @@ static int set_budget(struct dwb_spec *spec, const char *value, char *message)
     return 0;
 }
 
-/* `what`: half a sentence for the finding. */
 static int set_share(const char *value, const char *what, char *message, double *ret_share)
 {
     double share;
@@ -382,7 +381,6 @@ static int check_sides(const struct dwb_options *options, struct dwb_diags *diag
     return 0;
 }
 
-/* A side's plugin is one of the job's, whoever looks for those. */
 static void name_plugin(struct dwb_options *options, const struct dwb_side *side)
 {
     struct dwb_plugin_names *plugins = &options->plugins;
@@ -390,7 +388,6 @@ static void name_plugin(struct dwb_options *options, const struct dwb_side *side
     for (uint32_t i = 0; i < plugins->n; i++)
         if (strcmp(plugins->items[i], side->name) == 0)
             return;
-    /* dwb_plugin_name_valid has said that it fits. */
     snprintf(plugins->items[plugins->n++], sizeof plugins->items[0], "%.*s",
              DWB_PLUGIN_FILE_MAX - 1, side->name);
 }
