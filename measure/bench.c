@@ -245,14 +245,22 @@ void dwb_bench_connect_forms(struct dwb_bench *bench, struct dwb_bench_forms *fo
         forms == &bench->forms[0] ? 0 : DWB_BENCH_PACKED_STANDARD_B - DWB_BENCH_PACKED_STANDARD;
 
     for (unsigned op = 0; op < 3; op++) {
-        int packed = operands[op].packed;
+        struct dwb_bench_stage *stage = dwb_bench_stage(forms, (enum dwb_kernel_op)op);
+        int packed = operands[op].packed + own;
 
         if (!(bench->stages & 1u << op))
             continue;
-        if (buffers[packed + own].data)
-            packed += own;
-        connect(bench, dwb_bench_stage(forms, (enum dwb_kernel_op)op), operands[op].input,
-                operands[op].weights, packed, operands[op].output, DWB_BENCH_SCRATCH);
+        if (own && !buffers[packed].data) { /* the first side has the same kernel, packed already */
+            const struct dwb_bench_stage *first =
+                dwb_bench_stage(&bench->forms[0], (enum dwb_kernel_op)op);
+
+            stage->weights = first->weights;
+            stage->args = first->args;
+            stage->args.conv = &stage->conv;
+            continue;
+        }
+        connect(bench, stage, operands[op].input, operands[op].weights, packed, operands[op].output,
+                DWB_BENCH_SCRATCH);
     }
     forms->fused.args = (struct dwb_separable_args){
         .input = buffers[DWB_BENCH_INPUT].data,

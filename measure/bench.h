@@ -120,14 +120,7 @@ static inline void dwb_bench_freep(struct dwb_bench **bench)
     dwb_bench_free(*bench);
 }
 
-/*
- * Of bench_peers.c. Takes our forms over into *ret_forms and puts the calls of `backend` in place
- * of our kernels, held to `isa`: the same operands in the same buffers. A stage that the backend
- * makes no claim to (-ENOSYS) becomes absent, with an omission. 0, or what its prepare() says
- * otherwise. Whoever owns *ret_forms ends them with dwb_bench_release.
- */
-int dwb_bench_prepare(struct dwb_bench *bench, const struct dwb_backend *backend, enum dwb_isa isa,
-                      struct dwb_bench_forms *ret_forms, char error[DWB_BENCH_ERROR_MAX]);
+/* Of bench_peers.c: ends the calls that libraries have prepared for these forms. */
 void dwb_bench_release(struct dwb_bench_forms *forms);
 
 /* All backends and plugins of the request but ours. */

@@ -69,11 +69,12 @@ int dwb_bench_prepare_calls(struct dwb_bench *bench, const struct dwb_backend *b
     return r;
 }
 
-int dwb_bench_prepare(struct dwb_bench *bench, const struct dwb_backend *backend, enum dwb_isa isa,
-                      struct dwb_bench_forms *ret_forms, char error[DWB_BENCH_ERROR_MAX])
+/* A peer has our forms with its calls in them. */
+static int prepare(struct dwb_bench *bench, const struct dwb_backend *backend,
+                   struct dwb_bench_forms *ret_forms, char *error)
 {
     *ret_forms = bench->forms[0];
-    return dwb_bench_prepare_calls(bench, backend, isa, ret_forms, error);
+    return dwb_bench_prepare_calls(bench, backend, bench->isa, ret_forms, error);
 }
 
 void dwb_bench_release(struct dwb_bench_forms *forms)
@@ -107,7 +108,7 @@ static int prepare_libraries(struct dwb_bench *bench, uint32_t backends, char *e
             continue;
         r = dwb_bench_load_library(dwb_backend_name(bit), error, &backend);
         if (r == 0)
-            r = dwb_bench_prepare(bench, backend, bench->isa, &bench->forms[bit], error);
+            r = prepare(bench, backend, &bench->forms[bit], error);
     }
     return r;
 }
@@ -146,7 +147,7 @@ static int prepare_plugins(struct dwb_bench *bench, const struct dwb_request *re
     for (uint32_t i = 0; r == 0 && i < request->plugins.n; i++) {
         r = dwb_bench_load_plugin(bench, request, request->plugins.items[i], error, &backend);
         if (r == 0)
-            r = dwb_bench_prepare(bench, backend, bench->isa, &bench->plugins[i], error);
+            r = prepare(bench, backend, &bench->plugins[i], error);
     }
     return r;
 }
