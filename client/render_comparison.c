@@ -300,7 +300,8 @@ int dwb_render_comparison(const json_t *document, const struct dwb_terminal *ter
         say_side(&view, DWB_COMPARED_B, out);
         fputc('\n', out);
         dwb_table_print(view.table, terminal, gap, out);
-        fputc('\n', out);
+        if (json_object_get(document, "machine"))
+            fputc('\n', out);
         say_machine(&view, out);
         say_differences(&view, "obstacles", "forced, although this differs", out);
         say_differences(&view, "differences", "environment", out);
