@@ -27,8 +27,8 @@ void dwb_http_exchange_resume_some(struct dwb_http *http, size_t n_max)
     struct dwb_turns_entry *entry;
 
     while (n_max-- > 0 && (entry = dwb_turns_take(&http->turns)))
-        resume((struct dwb_http_exchange *)((char *)entry -
-                                            offsetof(struct dwb_http_exchange, turn)));
+        resume(
+            (struct dwb_http_exchange *)((char *)entry - offsetof(struct dwb_http_exchange, turn)));
 }
 
 /* At once, before all that wait in line. */
@@ -275,9 +275,10 @@ static enum MHD_Result take_body(struct dwb_http_exchange *exchange, const char 
     return MHD_NO;
 }
 
-enum MHD_Result dwb_http_exchange_on_request(void *userdata, struct MHD_Connection *handle, const char *path,
-                                  const char *method, const char *version, const char *data,
-                                  size_t *length, void **state)
+enum MHD_Result dwb_http_exchange_on_request(void *userdata, struct MHD_Connection *handle,
+                                             const char *path, const char *method,
+                                             const char *version, const char *data, size_t *length,
+                                             void **state)
 {
     struct dwb_http_exchange *exchange = *state;
 
@@ -303,7 +304,7 @@ enum MHD_Result dwb_http_exchange_on_request(void *userdata, struct MHD_Connecti
 }
 
 void dwb_http_exchange_on_completed(void *userdata, struct MHD_Connection *handle, void **state,
-                         enum MHD_RequestTerminationCode code)
+                                    enum MHD_RequestTerminationCode code)
 {
     struct dwb_http_exchange *exchange = *state;
 
