@@ -98,9 +98,9 @@ static void open_world(void)
         bind(world.listen_fd, (struct sockaddr *)&world.address, sizeof(world.address)), 0);
     ck_assert_int_eq(listen(world.listen_fd, 2 * N_STREAMS), 0);
     world.loop = fixture_new_loop();
-    ck_assert_int_eq(dwb_http_new(world.loop, world.listen_fd, &options, on_request, NULL, NULL,
-                                  &world.http),
-                     0);
+    ck_assert_int_eq(
+        dwb_http_new(world.loop, world.listen_fd, &options, on_request, NULL, NULL, &world.http),
+        0);
 }
 
 static void close_world(void)
