@@ -237,6 +237,16 @@ static enum dwb_http_refusal check_head(const struct dwb_http_exchange *exchange
     return DWB_HTTP_NONE;
 }
 
+/* Whether what is refused has its body read and dropped first, since a client may send it in a call
+ * of its own and not look for an answer before. Not one that is too large, nor one behind a head
+ * that left no room, nor one in a coding that may be what is wrong. */
+static bool reads_on(const struct dwb_http_exchange *exchange)
+{
+    return exchange->refusal != DWB_HTTP_TOO_LARGE &&
+           exchange->refusal != DWB_HTTP_HEAD_TOO_LARGE &&
+           !dwb_http_header(exchange, MHD_HTTP_HEADER_TRANSFER_ENCODING);
+}
+
 /* The head is there, the body is not: what is refused already now. */
 static enum MHD_Result begin(struct dwb_http *http, struct MHD_Connection *handle, const char *path,
                              const char *method, void **state)
@@ -247,7 +257,7 @@ static enum MHD_Result begin(struct dwb_http *http, struct MHD_Connection *handl
         return MHD_NO;
     *state = exchange;
     exchange->refusal = check_head(exchange);
-    return exchange->refusal == DWB_HTTP_NONE ? MHD_YES : dispatch(exchange);
+    return exchange->refusal == DWB_HTTP_NONE || reads_on(exchange) ? MHD_YES : dispatch(exchange);
 }
 
 /* A piece of the body. */

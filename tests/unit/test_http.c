@@ -66,7 +66,9 @@ static void on_request(struct dwb_http_exchange *exchange, void *userdata)
     const char *path = dwb_http_path(exchange);
 
     (void)userdata;
-    if (strcmp(path, "/stream") == 0) {
+    if (dwb_http_refusal(exchange) != DWB_HTTP_NONE) {
+        dwb_http_reply(exchange, 400, "text/plain", NULL, 0);
+    } else if (strcmp(path, "/stream") == 0) {
         struct stream *stream = &world.streams[world.n_streams++];
         stream->exchange = exchange;
         ck_assert_int_eq(
@@ -216,6 +218,28 @@ START_TEST(test_held_leaves)
 }
 END_TEST
 
+/* A client that sends head and body in two calls, and looks for an answer after both. */
+START_TEST(test_refused_before_the_body)
+{
+    static const char head[] =
+        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nX-Bad: \x7f\r\n\r\n";
+    char answer[256] = "";
+
+    open_world();
+    int fd = ask("/ping");
+    ck_assert_int_eq(fixture_run_for(world.loop, 10 * RUN_NS), 0);
+    ck_assert_int_gt(recv(fd, answer, sizeof(answer), MSG_DONTWAIT), 0);
+    ck_assert_int_gt(send(fd, head, sizeof(head) - 1, MSG_NOSIGNAL), 0);
+    ck_assert_int_eq(fixture_run_for(world.loop, 10 * RUN_NS), 0);
+    ck_assert_int_eq(send(fd, "body", 4, MSG_NOSIGNAL), 4);
+    run_until_alone();
+    ck_assert_int_gt(recv(fd, answer, sizeof(answer) - 1, MSG_DONTWAIT), 0);
+    ck_assert_int_eq(strncmp(answer, "HTTP/1.1 400", 12), 0);
+    close(fd);
+    close_world();
+}
+END_TEST
+
 START_TEST(test_peers)
 {
     struct dwb_peer *all[N_PEERS], *left[DWB_PEERS_LEFT_MAX];
@@ -296,6 +320,7 @@ static Suite *new_suite(const char *name)
     tcase_add_test(tc, test_request_between_streams);
     tcase_add_test(tc, test_streams_leave);
     tcase_add_test(tc, test_held_leaves);
+    tcase_add_test(tc, test_refused_before_the_body);
     tcase_add_test(tc, test_peers);
     tcase_add_test(tc, test_turns);
     suite_add_tcase(suite, tc);
