@@ -2,7 +2,8 @@
 
 Where the programs are comes from the environment (meson sets it): DWB_DAEMON, DWB_WORKER,
 DWB_SOURCE_ROOT, and DWB_TEST_LOOP (uring or epoll, or denied: whoever runs the test has denied
-io_uring, and the daemon has to find out). Nothing but the standard library.
+io_uring, and the daemon has to find out). DWB_TEST_PART chooses between the tests that are marked
+`measures`, which want the machine for themselves, and all others. Nothing but the standard library.
 """
 
 import http.client
@@ -21,6 +22,7 @@ DAEMON = os.environ["DWB_DAEMON"]
 WORKER = os.environ["DWB_WORKER"]
 SOURCE_ROOT = os.environ["DWB_SOURCE_ROOT"]
 LOOP = os.environ.get("DWB_TEST_LOOP", "auto")
+PART = os.environ.get("DWB_TEST_PART", "all")  # or "measured", "rest"
 FAKE_WORKER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "fake_worker.py")
 
 TINY = {"name": "tiny", "Dk": 3, "Dx": 8, "M": 8, "N": 8, "budget": "200ms", "replicates": 4}
@@ -273,8 +275,30 @@ def loop_available():
         raise
 
 
+def measures(test):
+    """Marks a test, or a class of them, that looks at figures which a busy machine would spoil."""
+    test.measures = True
+    return test
+
+
+class Loader(unittest.TestLoader):
+    """Finds the tests of this part."""
+
+    def getTestCaseNames(self, case):
+        def is_measuring(name):
+            return any(getattr(item, "measures", False) for item in (case, getattr(case, name)))
+        return [name for name in super().getTestCaseNames(case)
+                if PART == "all" or is_measuring(name) == (PART == "measured")]
+
+    def loadTestsFromModule(self, *arguments, **options):
+        tests = super().loadTestsFromModule(*arguments, **options)
+        if tests.countTestCases() == 0:
+            sys.exit(f"no test of the part `{PART}'")
+        return tests
+
+
 def main():
     if not loop_available():
         print("io_uring is denied here: skipped")
         sys.exit(77)
-    unittest.main(verbosity=2)
+    unittest.main(verbosity=2, testLoader=Loader())

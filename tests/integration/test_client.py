@@ -18,7 +18,8 @@ import threading
 import time
 import unittest
 
-from harness import LOOP, SOURCE_ROOT as SOURCE, WORKER, Daemon
+import harness
+from harness import LOOP, SOURCE_ROOT as SOURCE, WORKER, Daemon, measures
 
 CTL = os.environ["DWB_CTL"]
 DATA = os.path.join(SOURCE, "tests", "unit", "data")
@@ -463,12 +464,14 @@ class Real(Case):
     def left_behind(self):
         return [n for n in os.listdir(self.dir) if n.startswith("dwbench-run")]
 
+    @measures
     def test_run(self):
         document = self.measure("run", *TINY)
         self.assertEqual(document["results"][0]["layer"]["name"], "tiny")
         self.assertEqual(self.left_behind(), [])
         self.assertEqual(self.processes(), [])
 
+    @measures
     def test_run_quiet_table(self):
         p = subprocess.run([CTL, "run", *TINY, *QUICK, "-q"], capture_output=True, text=True,
                            env=self.env, cwd=self.dir, timeout=120)
@@ -478,6 +481,7 @@ class Real(Case):
         self.assertIn("machine: ", p.stdout)
         self.assertRegex(p.stdout, r"measuring: \d+% of [\d.]+ s in timed calls")
 
+    @measures
     def test_run_environment(self):
         args = ["run", *TINY, *QUICK, "-q", "--environment"]
         p = subprocess.run([CTL, *args, "-f", "json"], capture_output=True, text=True,
@@ -539,6 +543,7 @@ class Real(Case):
         self.assertIn("killed by signal 9", err)
         self.assertEqual(self.left_behind(), [])
 
+    @measures
     def test_service(self):
         self.daemon()
         path = self.write("layer.yaml", "{name: mine, Dk: 3, Dx: 8, M: 8, N: 8}\n")
@@ -586,4 +591,4 @@ class Real(Case):
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    harness.main()

@@ -14,7 +14,8 @@ import time
 import unittest
 import xml.etree.ElementTree
 
-from harness import FAKE_WORKER, SOURCE_ROOT, WORKER, Daemon, wait_for
+import harness
+from harness import FAKE_WORKER, SOURCE_ROOT, WORKER, Daemon, measures, wait_for
 
 CTL = os.environ["DWB_CTL"]
 TINY = ["--layer", "Dk=3,Dx=8,M=16,N=16,name=tiny"]
@@ -413,6 +414,7 @@ class Programs(Case):
             self.assertEqual(c["processes"], 4)
 
 
+@measures
 class Real(Case):
     def measure(self, *args, verdicts):
         """One of the verdicts; any of them where the machine was so busy that much was dropped."""
@@ -489,4 +491,4 @@ class Real(Case):
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    harness.main()

@@ -7,7 +7,7 @@ import time
 import unittest
 
 import harness
-from harness import TINY, WORKER, Daemon, alive, wait_for
+from harness import TINY, WORKER, Daemon, alive, measures, wait_for
 
 
 def check_schema(case, document):
@@ -23,6 +23,7 @@ def check_schema(case, document):
 
 
 class RealWorker(unittest.TestCase):
+    @measures
     def test_result_of_a_tiny_layer(self):
         with Daemon(worker=WORKER) as daemon:
             response = daemon.post("{Dk: 3, Dx: 8, M: 8, N: 8, budget: 200ms, replicates: 5}")

@@ -15,7 +15,7 @@ import tempfile
 import unittest
 
 import harness
-from harness import LOOP, SOURCE_ROOT, WORKER, Daemon
+from harness import LOOP, SOURCE_ROOT, WORKER, Daemon, measures
 
 CTL = os.environ["DWB_CTL"]
 BAD = os.environ["DWB_PLUGINS"]
@@ -141,6 +141,7 @@ class Races(Case):
                     self.assertEqual(tries, [False] * n_tries)
             self.assertEqual(daemon.get("/healthz").status, 200)
 
+    @measures
     def test_two_plugins_beside_ours(self):
         self.put("good")
         put(EXAMPLE, self.plugins)
@@ -167,6 +168,7 @@ class Races(Case):
         self.assertIsNotNone(mine["operations"]["separable"]["kernel"])
         self.assertTrue(was_measured(mine["native_speedup"]["separable"]))
 
+    @measures
     def test_a_depthwise_or_a_pointwise_alone(self):
         """Few channels, many processes: an intermediate of one backend beside another's output."""
         for name in ("only_depthwise", "only_pointwise"):
@@ -188,6 +190,7 @@ class Races(Case):
                     self.assertRegex(figures["reason"], r"^the plugin has no \w+ kernel$")
             self.assertRegex(entry["ratio"]["time"]["reason"], "the plugin has no standard kernel")
 
+    @measures
     def test_metrics_stay_those_of_dwbench(self):
         put(EXAMPLE, self.plugins)
         layer = {"name": "dws7", "Dk": 3, "Dx": 14, "M": 512, "N": 512}
@@ -264,6 +267,7 @@ class Client(Case):
         self.assertIn(done.returncode, (code,) if code else (0, 5), done.stdout + done.stderr)
         return done
 
+    @measures
     def test_run_takes_a_file(self):
         put(EXAMPLE, self.dir, 0o664)  # as a umask of 002 leaves it: the daemon gets a copy
         done = self.ctl("run", "--layer", SHAPE, "--plugin", "./mine.so", *QUICK)
@@ -322,6 +326,7 @@ class Client(Case):
                             "mine.so", code=2)
             self.assertIn("there are: good.so", done.stderr)
 
+    @measures
     def test_the_documented_way_to_build_one(self):
         """Installed header, one line of cc, warnings as errors; C99 and C++ take the header too."""
         root = os.path.join(self.dir, "root")

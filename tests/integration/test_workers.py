@@ -31,7 +31,7 @@ CASES = {
 class Workers(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.daemon = Daemon(config={"limits": {"worker_deadline": "400ms"}}).start()
+        cls.daemon = Daemon(config={"limits": {"worker_deadline": "1s"}}).start()
 
     @classmethod
     def tearDownClass(cls):

@@ -1,8 +1,8 @@
 /* Guarded buffers: see guard.h. */
 
 #include "tests/kernels/guard.h"
+#include "tests/unmarked.h"
 
-#include <check.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>

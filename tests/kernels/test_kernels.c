@@ -14,8 +14,8 @@
 #include "kernels/kernels.h"
 #include "kernels/separable.h"
 #include "tests/kernels/guard.h"
+#include "tests/unmarked.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -7,8 +7,8 @@
 #include "common/theory.h"
 #include "kernels/kernels.h"
 #include "kernels/separable.h"
+#include "tests/unmarked.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

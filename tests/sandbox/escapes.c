@@ -497,7 +497,7 @@ static long local_descriptors(const struct world *w)
     X(not_dumpable, prctl(PR_SET_DUMPABLE, 0))                                                     \
     X(be_reaper, prctl(PR_SET_CHILD_SUBREAPER, 1))                                                 \
     X(survive_parent, prctl(PR_SET_PDEATHSIG, 0))                                                  \
-    X(lock_memory, syscall(SYS_mlockall, MCL_CURRENT))                                             \
+    X(lock_memory, syscall(SYS_mlockall, MCL_CURRENT | MCL_ONFAULT))                               \
     X(sleep_long, syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &(struct timespec){0}, NULL))   \
     X(socket_unix, socket(AF_UNIX, SOCK_STREAM, 0))                                                \
     X(socket_inet, socket(AF_INET, SOCK_STREAM, 0))                                                \

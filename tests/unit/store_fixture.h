@@ -4,8 +4,7 @@
  * their completion, and short forms of the calls. A write's status is what its callback got. */
 
 #include "daemon/store.h"
-
-#include <check.h>
+#include "tests/unmarked.h"
 
 extern char fixture_path[128]; /* of the database, in a fresh directory for each test */
 

@@ -1,8 +1,8 @@
 #include "synthetic.h"
 
 #include "common/theory.h"
+#include "tests/unmarked.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -9,8 +9,8 @@
 #include "analysis/stats.h"
 
 #include "synthetic.h"
+#include "tests/unmarked.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

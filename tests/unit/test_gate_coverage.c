@@ -12,8 +12,8 @@
 #include "analysis/figures.h"
 
 #include "gate_fixture.h"
+#include "tests/unmarked.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

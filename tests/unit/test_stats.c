@@ -6,8 +6,8 @@
 #include "analysis/stats.h"
 
 #include "synthetic.h"
+#include "tests/unmarked.h"
 
-#include <check.h>
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>

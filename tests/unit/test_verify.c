@@ -6,8 +6,8 @@
 #include "measure/verify.h"
 
 #include "measure/memory.h"
+#include "tests/unmarked.h"
 
-#include <check.h>
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
