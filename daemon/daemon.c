@@ -24,7 +24,7 @@
 #define PROBE_DEADLINE_NS  UINT64_C(30000000000)
 #define RESTORED_RESULTS   100
 #define DESCRIPTORS_WANTED 65536
-#ifndef LINGER_NS /* a trial that stops it thousands of times has less */
+#ifndef LINGER_NS                     /* a trial that stops it thousands of times has less */
 #define LINGER_NS UINT64_C(200000000) /* for the last answers to leave */
 #endif
 

@@ -7,8 +7,8 @@
  * control` is its head. While `is_armed`, calls are counted from 1; the call `fail_at`, and with
  * `for_good` each one after it, fails with what the kernel or library could say there.
  *
- * With `by_stack`, `fail_at` counts the calls of one stack, `stack`, alone, and the table behind the
- * head (tests/crash/stacks.h) has each stack that was seen, and how often.
+ * With `by_stack`, `fail_at` counts the calls of one stack, `stack`, alone, and the table behind
+ * the head (tests/crash/stacks.h) has each stack that was seen, and how often.
  */
 
 #undef _FILE_OFFSET_BITS

@@ -77,7 +77,8 @@ uint64_t dwb_stacks_count(struct dwb_stacks *stacks, uint64_t wanted)
     for (size_t i = 0; i < DWB_STACKS_MAX; i++) {
         uint64_t found = 0;
         size_t row = (hash + i) % DWB_STACKS_MAX;
-        if (atomic_compare_exchange_strong(&stacks->rows[row].hash, &found, hash) || found == hash) {
+        if (atomic_compare_exchange_strong(&stacks->rows[row].hash, &found, hash) ||
+            found == hash) {
             uint64_t n = ++stacks->rows[row].n;
             return hash == wanted ? n : 0;
         }
