@@ -7,7 +7,7 @@
 #include "daemon/api.h"
 #include "daemon/clock.h"
 #include "daemon/cpus.h"
-#include "daemon/json_memory.h"
+#include "common/json_memory.h"
 #include "daemon/listen.h"
 #include "daemon/places.h"
 #include "daemon/suites.h"

@@ -13,7 +13,12 @@
 #include "daemon/jobs.h"
 #include "daemon/shortage.h"
 
-enum dwb_job_phase { DWB_JOB_IS_ADDING, DWB_JOB_IS_QUEUED, DWB_JOB_IS_RUNNING, DWB_JOB_IS_CANCELLING };
+enum dwb_job_phase {
+    DWB_JOB_IS_ADDING,
+    DWB_JOB_IS_QUEUED,
+    DWB_JOB_IS_RUNNING,
+    DWB_JOB_IS_CANCELLING
+};
 
 struct dwb_job_waiter { /* for the end of a cancel */
     struct dwb_job_waiter *next;

@@ -49,8 +49,8 @@ static size_t count_older(const struct dwb_jobs *jobs, uid_t uid, const struct d
     return n;
 }
 
-/* Behind the older ones of the same user, and behind as many of every other user (one more when that
- * user's turn is earlier). */
+/* Behind the older ones of the same user, and behind as many of every other user (one more when
+ * that user's turn is earlier). */
 size_t dwb_jobs_position(const struct dwb_jobs *jobs, const struct dwb_job *job)
 {
     size_t n_mine = count_older(jobs, job->uid, job);

@@ -13,7 +13,7 @@
 #include "daemon/analyst.h"
 #include "daemon/clock.h"
 #include "daemon/estimate.h"
-#include "daemon/json_memory.h"
+#include "common/json_memory.h"
 #include "daemon/records.h"
 #include "daemon/shortage.h"
 #include "daemon/worker_request.h"

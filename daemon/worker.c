@@ -11,7 +11,7 @@
 
 #include "common/cleanup.h"
 #include "common/diag.h"
-#include "daemon/json_memory.h"
+#include "common/json_memory.h"
 #include "daemon/spawn.h"
 
 #include <errno.h>

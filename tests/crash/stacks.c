@@ -19,7 +19,6 @@ struct module {
 
 static struct module modules[MODULES_MAX];
 static size_t n_modules;
-static _Thread_local bool is_inside __attribute__((tls_model("initial-exec")));
 
 static int note_module(struct dl_phdr_info *info, size_t size, void *userdata)
 {
@@ -42,10 +41,8 @@ void dwb_stacks_prepare(void)
 {
     void *frames[1];
 
-    is_inside = true;
     backtrace(frames, 1); /* loads the unwinder */
     dl_iterate_phdr(note_module, NULL);
-    is_inside = false;
 }
 
 static uint64_t place_of(uintptr_t address)
@@ -70,9 +67,7 @@ static uint64_t hash_stack(void)
 
 uint64_t dwb_stacks_count(struct dwb_stacks *stacks, uint64_t wanted)
 {
-    is_inside = true;
     uint64_t hash = hash_stack();
-    is_inside = false;
 
     for (size_t i = 0; i < DWB_STACKS_MAX; i++) {
         uint64_t found = 0;
@@ -84,9 +79,4 @@ uint64_t dwb_stacks_count(struct dwb_stacks *stacks, uint64_t wanted)
         }
     }
     return 0;
-}
-
-bool dwb_stacks_is_inside(void)
-{
-    return is_inside;
 }

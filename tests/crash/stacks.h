@@ -7,7 +7,6 @@
  */
 
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <stdint.h>
 
 #define DWB_STACKS_MAX 16384u /* scripts/trial-faults knows it, and the layout */
@@ -22,9 +21,6 @@ struct dwb_stacks {
 /* Before the first count, while there is one thread. */
 void dwb_stacks_prepare(void);
 
-/* Counts the stack of the caller. Returns how often it was seen with this time when it is `wanted`,
- * else 0. */
+/* Counts the stack of the caller, which sees to it that calls from here are not counted. Returns
+ * how often it was seen with this time when it is `wanted`, else 0. */
 uint64_t dwb_stacks_count(struct dwb_stacks *stacks, uint64_t wanted);
-
-/* Whether this thread is in one of the above: what it calls there is no call of the program. */
-bool dwb_stacks_is_inside(void);
