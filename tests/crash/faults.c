@@ -39,7 +39,7 @@
 struct io_uring;
 struct io_uring_params;
 
-struct control { /* scripts/trial-faults and test_disk.py know this layout */
+struct control { /* scripts/faulty.py and test_disk.py know this layout */
     _Atomic uint64_t is_armed;
     _Atomic uint64_t fail_at; /* 0 = none */
     _Atomic uint64_t for_good;

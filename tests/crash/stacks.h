@@ -9,7 +9,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#define DWB_STACKS_MAX 16384u /* scripts/trial-faults knows it, and the layout */
+#define DWB_STACKS_MAX 16384u /* scripts/faulty.py knows it, and the layout */
 
 struct dwb_stacks {
     struct {
