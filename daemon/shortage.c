@@ -15,6 +15,7 @@ bool dwb_shortage_is(int r)
     case -ENOSPC: /* of watches too */
     case -EBUSY:
     case -EIO:
+    case -EUCLEAN: /* as SQLite has it when a read fails; what is damaged stays so for longer */
         return true;
     default:
         return false;
