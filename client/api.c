@@ -2,7 +2,7 @@
 
 #include "client/interrupt.h"
 #include "common/cleanup.h"
-#include "common/json.h"
+#include "common/json_memory.h"
 #include "common/paths.h"
 
 #include <errno.h>
@@ -184,11 +184,13 @@ int dwb_api_submit(struct dwb_http *http, const struct dwb_spec *spec, const cha
 {
     struct dwb_http_response response;
     dwb_cleanup_free char *document = NULL;
-    json_t *object = dwb_spec_to_json(spec), *job = NULL;
+    json_t *object, *job = NULL;
     char generated[40];
     int r;
 
-    document = dwb_json_dumps(object);
+    dwb_json_memory_begin();
+    object = dwb_spec_to_json(spec);
+    document = dwb_json_memory_dump(object);
     json_decref(object);
     if (!document || (!key && random_key(generated, sizeof(generated)) < 0)) {
         dwb_say("no memory for the document");

@@ -2,6 +2,7 @@
 
 #include "client/cli.h"
 #include "client/verbs.h"
+#include "common/json_memory.h"
 
 #include <locale.h>
 #include <stdio.h>
@@ -63,6 +64,7 @@ static int run_verb(const struct dwb_verb *verb, int argc, char **argv)
 int main(int argc, char **argv)
 {
     setlocale(LC_CTYPE, "");
+    dwb_json_memory_watch();
     if (argc < 2) {
         print_help(stderr);
         return DWB_EXIT_USAGE;

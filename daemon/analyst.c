@@ -3,7 +3,7 @@
 /* See analyst.h. The eventfd is written once, by the thread, as its last act. */
 
 #include "common/cleanup.h"
-#include "daemon/json_memory.h"
+#include "common/json_memory.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -7,7 +7,7 @@
 #include "daemon/api_jobs.h"
 #include "daemon/clock.h"
 #include "daemon/jobid.h"
-#include "daemon/json_memory.h"
+#include "common/json_memory.h"
 #include "daemon/problem.h"
 
 #include <errno.h>

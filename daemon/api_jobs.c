@@ -5,7 +5,7 @@
 #include "common/cleanup.h"
 #include "daemon/clock.h"
 #include "daemon/jobid.h"
-#include "daemon/json_memory.h"
+#include "common/json_memory.h"
 #include "daemon/problem.h"
 
 #include <errno.h>

@@ -4,7 +4,7 @@
 
 #include "common/cleanup.h"
 #include "daemon/clock.h"
-#include "daemon/json_memory.h"
+#include "common/json_memory.h"
 
 #include <errno.h>
 #include <math.h>

@@ -1,9 +1,6 @@
-#include "daemon/jobs.h"
+#include "daemon/jobs_private.h"
 
-/*
- * See jobs.h. `jobs` is a list in order of acceptance. A job is ADDING until its commit (nobody can
- * name it yet), then QUEUED, then RUNNING or CANCELLING, and leaves the list with its last event.
- */
+/* See jobs.h and jobs_private.h. */
 
 #include "common/cleanup.h"
 #include "common/log.h"
@@ -17,62 +14,19 @@
 
 #define PROGRESS_PERIOD_NS UINT64_C(100000000)
 
-enum phase { ADDING, QUEUED, RUNNING, CANCELLING };
-
-struct waiter { /* for the end of a cancel */
-    struct waiter *next;
-    dwb_jobs_done_fn *fn;
-    void *userdata;
-};
-
-struct job {
-    struct job *next, *previous;
-    struct dwb_jobs *jobs;
-    char id[DWB_JOB_ID_MAX];
-    char name[DWB_NAME_MAX];
-    uid_t uid;
-    enum phase phase;
-    struct dwb_event_log log;
-    uint64_t progress_ns; /* when the last progress was told */
-    dwb_jobs_done_fn *added;
-    void *added_userdata;
-    struct waiter *waiters;
-    char cancel_reason[128];
-};
-
-struct turn { /* when a user's job was taken up last */
-    uid_t uid;
-    uint64_t turn;
-};
-
-struct dwb_jobs {
-    struct dwb_jobs_options options;
-    struct dwb_supervisor *supervisor;
-    dwb_jobs_result_fn *on_result;
-    void *userdata;
-    struct job *first, *last;
-    struct job *running;
-    struct turn *turns;
-    size_t n_turns;
-    uint64_t turn;
-    bool started, draining;
-    void (*drained)(void *);
-    void *drained_userdata;
-};
-
 /* ---- the list ---- */
 
-static struct job *find(const struct dwb_jobs *jobs, const char *id)
+static struct dwb_job *find(const struct dwb_jobs *jobs, const char *id)
 {
-    for (struct job *job = jobs->first; job; job = job->next)
-        if (job->phase != ADDING && strcmp(job->id, id) == 0)
+    for (struct dwb_job *job = jobs->first; job; job = job->next)
+        if (job->phase != DWB_JOB_IS_ADDING && strcmp(job->id, id) == 0)
             return job;
     return NULL;
 }
 
-static struct job *append(struct dwb_jobs *jobs, const char *id, const char *name, uid_t uid)
+static struct dwb_job *append(struct dwb_jobs *jobs, const char *id, const char *name, uid_t uid)
 {
-    struct job *job = calloc(1, sizeof(*job));
+    struct dwb_job *job = calloc(1, sizeof(*job));
 
     if (!job)
         return NULL;
@@ -89,17 +43,17 @@ static struct job *append(struct dwb_jobs *jobs, const char *id, const char *nam
     return job;
 }
 
-static void tell_waiters(struct job *job, int result)
+static void tell_waiters(struct dwb_job *job, int result)
 {
     while (job->waiters) {
-        struct waiter *waiter = job->waiters;
+        struct dwb_job_waiter *waiter = job->waiters;
         job->waiters = waiter->next;
         waiter->fn(result, job->id, waiter->userdata);
         free(waiter);
     }
 }
 
-static void leave(struct job *job)
+static void leave(struct dwb_job *job)
 {
     struct dwb_jobs *jobs = job->jobs;
 
@@ -121,74 +75,9 @@ static size_t count(const struct dwb_jobs *jobs, const uid_t *uid)
 {
     size_t n = 0;
 
-    for (const struct job *job = jobs->first; job; job = job->next)
-        n += (job->phase == QUEUED || job->phase == ADDING) && (!uid || job->uid == *uid);
-    return n;
-}
-
-/* ---- whose turn it is ---- */
-
-static struct turn *turn_of(struct dwb_jobs *jobs, uid_t uid)
-{
-    for (size_t i = 0; i < jobs->n_turns; i++)
-        if (jobs->turns[i].uid == uid)
-            return &jobs->turns[i];
-    struct turn *turns = reallocarray(jobs->turns, jobs->n_turns + 1, sizeof(*turns));
-    if (!turns)
-        return NULL;
-    jobs->turns = turns;
-    turns[jobs->n_turns] = (struct turn){uid, 0};
-    return &turns[jobs->n_turns++];
-}
-
-static uint64_t last_turn(const struct dwb_jobs *jobs, uid_t uid)
-{
-    for (size_t i = 0; i < jobs->n_turns; i++)
-        if (jobs->turns[i].uid == uid)
-            return jobs->turns[i].turn;
-    return 0;
-}
-
-/* The oldest job of the user who has waited longest since a job of theirs was taken up. */
-static struct job *pick(const struct dwb_jobs *jobs)
-{
-    struct job *picked = NULL;
-
-    for (struct job *job = jobs->first; job; job = job->next)
-        if (job->phase == QUEUED &&
-            (!picked || last_turn(jobs, job->uid) < last_turn(jobs, picked->uid)))
-            picked = job;
-    return picked;
-}
-
-/* Queued jobs of a user that are older than `job`, or all of them when it is NULL. */
-static size_t count_older(const struct dwb_jobs *jobs, uid_t uid, const struct job *job)
-{
-    size_t n = 0;
-
-    for (const struct job *other = jobs->first; other && other != job; other = other->next)
-        n += other->phase == QUEUED && other->uid == uid;
-    return n;
-}
-
-/* Its place in the order of `pick` if nobody comes or goes, from 1: behind the older ones of the
- * same user, and behind as many of every other user (one more when that user's turn is earlier). */
-static size_t position(const struct dwb_jobs *jobs, const struct job *job)
-{
-    size_t n_mine = count_older(jobs, job->uid, job);
-    uint64_t my_turn = last_turn(jobs, job->uid);
-    size_t n = n_mine + 1;
-
-    for (size_t i = 0; i < jobs->n_turns; i++) {
-        const struct turn *other = &jobs->turns[i];
-        if (other->uid == job->uid)
-            continue;
-        size_t n_theirs = count_older(jobs, other->uid, NULL);
-        size_t n_before = n_mine + (other->turn < my_turn);
-        if (other->turn == my_turn && count_older(jobs, other->uid, job) > n_mine)
-            n_before++; /* neither had a turn yet: the older job goes first */
-        n += n_theirs < n_before ? n_theirs : n_before;
-    }
+    for (const struct dwb_job *job = jobs->first; job; job = job->next)
+        n += (job->phase == DWB_JOB_IS_QUEUED || job->phase == DWB_JOB_IS_ADDING) &&
+             (!uid || job->uid == *uid);
     return n;
 }
 
@@ -212,7 +101,7 @@ static void take_next(struct dwb_jobs *jobs);
 
 static void on_refused_stored(int status, void *userdata)
 {
-    struct job *job = userdata;
+    struct dwb_job *job = userdata;
     struct dwb_jobs *jobs = job->jobs;
 
     if (status < 0) {
@@ -227,31 +116,40 @@ static void on_refused_stored(int status, void *userdata)
     take_next(jobs);
 }
 
-/* A job that cannot be taken up, such as one whose document this version does not know. */
-static void refuse(struct job *job, int r)
+/* A job that cannot be taken up: its document is not known to this version, or a shortage lasts. */
+static void refuse(struct dwb_job *job, int r)
 {
     snprintf(job->cancel_reason, sizeof(job->cancel_reason), "cannot be taken up: %s",
              strerror(-r));
-    job->phase = CANCELLING;
+    job->phase = DWB_JOB_IS_CANCELLING;
     r = dwb_persist_state(job->jobs->options.supervisor.persist, job->id, DWB_JOB_FAILED,
                           job->cancel_reason, NULL, on_refused_stored, job);
     if (r < 0)
         dwb_loop_stop(job->jobs->options.supervisor.loop);
 }
 
-static void take_next(struct dwb_jobs *jobs)
+/* It stays where it is for a while, and what is behind it too: they would meet the same shortage.
+ */
+static void put_off(struct dwb_job *job, int r)
 {
-    struct copied_row copied = {0};
-    struct turn *turn;
+    bool is_new = job->shortage.since_ns == 0;
+    uint64_t wait_ns;
 
-    if (!jobs->started || jobs->draining || dwb_supervisor_busy(jobs->supervisor))
+    if (!dwb_shortage_wait(&job->shortage, r, dwb_clock_monotonic_ns(), &wait_ns)) {
+        refuse(job, r);
         return;
-    struct job *job = pick(jobs);
-    if (!job)
-        return;
-    turn = turn_of(jobs, job->uid);
-    if (turn)
-        turn->turn = ++jobs->turn;
+    }
+    if (is_new)
+        dwb_log(DWB_LOG_WARNING, "job %s: cannot be taken up now: %s; trying again", job->id,
+                strerror(-r));
+    dwb_loop_set_timer(job->jobs->retry_timer, wait_ns, 0);
+}
+
+static int take_up(struct dwb_job *job)
+{
+    struct dwb_jobs *jobs = job->jobs;
+    struct copied_row copied = {0};
+
     int r = dwb_store_get_job(jobs->options.supervisor.store, job->id, copy_row, &copied);
     if (r == 0) {
         copied.row.id = job->id; /* the row's own strings are gone */
@@ -260,12 +158,36 @@ static void take_next(struct dwb_jobs *jobs)
         r = dwb_supervisor_start(jobs->supervisor, &copied.row);
     }
     free(copied.spec);
+    return r;
+}
+
+static void take_next(struct dwb_jobs *jobs)
+{
+    struct dwb_job_turn *turn;
+
+    if (!jobs->started || jobs->draining || dwb_supervisor_busy(jobs->supervisor))
+        return;
+    struct dwb_job *job = dwb_jobs_pick(jobs);
+    if (!job)
+        return;
+    int r = take_up(job);
     if (r < 0) {
-        refuse(job, r);
+        put_off(job, r);
         return;
     }
-    job->phase = RUNNING;
+    turn = dwb_jobs_turn_of(jobs, job->uid);
+    if (turn)
+        turn->turn = ++jobs->turn;
+    job->phase = DWB_JOB_IS_RUNNING;
     jobs->running = job;
+}
+
+static int on_retry(struct dwb_loop_source *source, uint64_t n_expired, void *userdata)
+{
+    (void)source;
+    (void)n_expired;
+    take_next(userdata);
+    return 0;
 }
 
 /* ---- what the supervisor says ---- */
@@ -273,7 +195,7 @@ static void take_next(struct dwb_jobs *jobs)
 static void on_started(void *userdata)
 {
     struct dwb_jobs *jobs = userdata;
-    struct job *job = jobs->running;
+    struct dwb_job *job = jobs->running;
     struct dwb_schedule_totals totals;
     json_t *event = dwb_event_new("started", job->id, dwb_clock_real_ns());
 
@@ -289,7 +211,7 @@ static void on_started(void *userdata)
 static void add_replicate(struct dwb_jobs *jobs, const struct dwb_supervisor_replicate *replicate,
                           uint64_t at_ns)
 {
-    struct job *job = jobs->running;
+    struct dwb_job *job = jobs->running;
     struct dwb_schedule_totals totals;
 
     dwb_supervisor_totals(jobs->supervisor, &totals);
@@ -319,7 +241,7 @@ static void on_replicate(const struct dwb_supervisor_replicate *replicate, void 
 static void on_progress(const struct dwb_supervisor_progress *progress, void *userdata)
 {
     struct dwb_jobs *jobs = userdata;
-    struct job *job = jobs->running;
+    struct dwb_job *job = jobs->running;
     struct dwb_schedule_totals totals;
     uint64_t now_ns = dwb_clock_monotonic_ns();
 
@@ -333,12 +255,13 @@ static void on_progress(const struct dwb_supervisor_progress *progress, void *us
     dwb_event_log_add(&job->log, event, false);
 }
 
-static void back_to_queue(struct dwb_jobs *jobs, struct job *job)
+static void back_to_queue(struct dwb_jobs *jobs, struct dwb_job *job)
 {
-    job->phase = QUEUED;
+    job->phase = DWB_JOB_IS_QUEUED;
     jobs->running = NULL;
     dwb_event_log_add(&job->log,
-                      dwb_event_queued(job->id, dwb_clock_real_ns(), position(jobs, job)), true);
+                      dwb_event_queued(job->id, dwb_clock_real_ns(), dwb_jobs_position(jobs, job)),
+                      true);
     tell_waiters(job, DWB_JOBS_E_DRAINING);
     dwb_event_log_end(&job->log);
 }
@@ -347,7 +270,7 @@ static void on_ended(enum dwb_job_state state, const char *reason, const json_t 
                      void *userdata)
 {
     struct dwb_jobs *jobs = userdata;
-    struct job *job = jobs->running;
+    struct dwb_job *job = jobs->running;
     uint64_t now_ns = dwb_clock_real_ns();
 
     dwb_log(DWB_LOG_INFO, "job %s: %s%s%s", job->id, dwb_job_state_name(state),
@@ -355,7 +278,8 @@ static void on_ended(enum dwb_job_state state, const char *reason, const json_t 
     if (state == DWB_JOB_QUEUED) {
         back_to_queue(jobs, job);
     } else {
-        job->phase = CANCELLING; /* the supervisor has let go of it: no totals for the waiters */
+        job->phase =
+            DWB_JOB_IS_CANCELLING; /* the supervisor has let go of it: no totals for the waiters */
         if (state == DWB_JOB_DONE)
             dwb_event_log_add(&job->log, dwb_event_result(job->id, now_ns), true);
         dwb_event_log_add(&job->log, dwb_event_done(job->id, now_ns, state, reason), true);
@@ -371,16 +295,17 @@ static void on_ended(enum dwb_job_state state, const char *reason, const json_t 
 
 /* ---- submitting ---- */
 
-static void enqueue(struct job *job, uint64_t at_ns)
+static void enqueue(struct dwb_job *job, uint64_t at_ns)
 {
-    job->phase = QUEUED;
-    turn_of(job->jobs, job->uid); /* without memory for it, positions of others are off */
-    dwb_event_log_add(&job->log, dwb_event_queued(job->id, at_ns, position(job->jobs, job)), true);
+    job->phase = DWB_JOB_IS_QUEUED;
+    dwb_jobs_turn_of(job->jobs, job->uid); /* without memory for it, positions of others are off */
+    dwb_event_log_add(&job->log,
+                      dwb_event_queued(job->id, at_ns, dwb_jobs_position(job->jobs, job)), true);
 }
 
 static void on_added(int status, void *userdata)
 {
-    struct job *job = userdata;
+    struct dwb_job *job = userdata;
     struct dwb_jobs *jobs = job->jobs;
     dwb_jobs_done_fn *fn = job->added;
     void *fn_userdata = job->added_userdata;
@@ -410,7 +335,7 @@ int dwb_jobs_submit(struct dwb_jobs *jobs, const struct dwb_jobs_submission *sub
     int r = dwb_jobid_new(id);
     if (r < 0)
         return r;
-    struct job *job = append(jobs, id, submission->name, submission->uid);
+    struct dwb_job *job = append(jobs, id, submission->name, submission->uid);
     if (!job)
         return -ENOMEM;
     job->added = fn;
@@ -435,7 +360,7 @@ int dwb_jobs_submit(struct dwb_jobs *jobs, const struct dwb_jobs_submission *sub
 
 static void on_cancel_stored(int status, void *userdata)
 {
-    struct job *job = userdata;
+    struct dwb_job *job = userdata;
 
     if (status < 0) {
         dwb_loop_stop(job->jobs->options.supervisor.loop);
@@ -452,24 +377,24 @@ static void on_cancel_stored(int status, void *userdata)
 int dwb_jobs_cancel(struct dwb_jobs *jobs, const char *id, const char *reason, dwb_jobs_done_fn *fn,
                     void *userdata)
 {
-    struct job *job = find(jobs, id);
-    dwb_cleanup_free struct waiter *waiter = calloc(1, sizeof(*waiter));
+    struct dwb_job *job = find(jobs, id);
+    dwb_cleanup_free struct dwb_job_waiter *waiter = calloc(1, sizeof(*waiter));
 
     if (!job)
         return -ENOENT;
     if (!waiter)
         return -ENOMEM;
-    if (job->phase == QUEUED) {
+    if (job->phase == DWB_JOB_IS_QUEUED) {
         snprintf(job->cancel_reason, sizeof(job->cancel_reason), "%s", reason);
         int r = dwb_persist_state(jobs->options.supervisor.persist, job->id, DWB_JOB_CANCELLED,
                                   reason, NULL, on_cancel_stored, job);
         if (r < 0)
             return r;
-        job->phase = CANCELLING;
-    } else if (job->phase == RUNNING) {
+        job->phase = DWB_JOB_IS_CANCELLING;
+    } else if (job->phase == DWB_JOB_IS_RUNNING) {
         dwb_supervisor_cancel(jobs->supervisor, reason);
     }
-    *waiter = (struct waiter){job->waiters, fn, userdata};
+    *waiter = (struct dwb_job_waiter){job->waiters, fn, userdata};
     job->waiters = dwb_steal(waiter);
     return 0;
 }
@@ -478,7 +403,7 @@ int dwb_jobs_cancel(struct dwb_jobs *jobs, const char *id, const char *reason, d
 
 int dwb_jobs_listen(struct dwb_jobs *jobs, const char *id, struct dwb_event_sink *sink)
 {
-    struct job *job = find(jobs, id);
+    struct dwb_job *job = find(jobs, id);
 
     if (!job)
         return -ENOENT;
@@ -487,14 +412,14 @@ int dwb_jobs_listen(struct dwb_jobs *jobs, const char *id, struct dwb_event_sink
 
 int dwb_jobs_status(const struct dwb_jobs *jobs, const char *id, struct dwb_jobs_status *ret_status)
 {
-    const struct job *job = find(jobs, id);
+    const struct dwb_job *job = find(jobs, id);
     struct dwb_jobs_status status = {0};
 
     if (!job)
         return -ENOENT;
-    status.running = job->phase == RUNNING;
-    if (job->phase == QUEUED)
-        status.position = position(jobs, job);
+    status.running = job->phase == DWB_JOB_IS_RUNNING;
+    if (job->phase == DWB_JOB_IS_QUEUED)
+        status.position = dwb_jobs_position(jobs, job);
     if (status.running)
         dwb_supervisor_totals(jobs->supervisor, &status.totals);
     *ret_status = status;
@@ -522,7 +447,7 @@ static void on_requeued(int status, void *userdata)
 static int recover(const struct dwb_job_row *row, void *userdata)
 {
     struct dwb_jobs *jobs = userdata;
-    struct job *job = append(jobs, row->id, row->name, row->uid);
+    struct dwb_job *job = append(jobs, row->id, row->name, row->uid);
 
     if (!job)
         return -ENOMEM;
@@ -569,7 +494,10 @@ int dwb_jobs_new(const struct dwb_jobs_options *options, dwb_jobs_result_fn *on_
     jobs->options = *options;
     jobs->on_result = on_result;
     jobs->userdata = userdata;
-    int r = dwb_supervisor_new(&options->supervisor, &hooks, &jobs->supervisor);
+    int r = dwb_loop_add_timer(options->supervisor.loop, DWB_SHORTAGE_WAIT_NS_MIN, 0, on_retry,
+                               jobs, &jobs->retry_timer);
+    if (r == 0)
+        r = dwb_supervisor_new(&options->supervisor, &hooks, &jobs->supervisor);
     if (r == 0)
         r = dwb_store_pending_jobs(options->supervisor.store, recover, jobs);
     if (r < 0) {
@@ -584,6 +512,7 @@ void dwb_jobs_free(struct dwb_jobs *jobs)
 {
     if (!jobs)
         return;
+    dwb_loop_remove(jobs->retry_timer);
     dwb_supervisor_free(jobs->supervisor);
     while (jobs->first) {
         tell_waiters(jobs->first, DWB_JOBS_E_DRAINING);

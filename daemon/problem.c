@@ -3,7 +3,7 @@
 /* See problem.h. */
 
 #include "common/diag.h"
-#include "daemon/json_memory.h"
+#include "common/json_memory.h"
 
 #include <stdarg.h>
 #include <stdio.h>

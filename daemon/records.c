@@ -79,6 +79,16 @@ struct dwb_record *const *dwb_records_of_layer(const struct dwb_records *records
     return records->layers[layer].items;
 }
 
+bool dwb_records_have_simulation(const struct dwb_records *records, uint32_t layer)
+{
+    const struct layer_records *list = &records->layers[layer];
+
+    for (size_t i = 0; i < list->n; i++)
+        if (list->items[i]->simulation)
+            return true;
+    return false;
+}
+
 struct dwb_record *const *dwb_records_all(struct dwb_records *records,
                                           const uint32_t **ret_layer_of, size_t *ret_n)
 {
@@ -122,7 +132,13 @@ void dwb_records_check(struct dwb_worker_end *end, const struct dwb_layer *layer
     DWB_CLEANUP(dwb_record_freep) struct dwb_record *record = NULL;
     uint32_t mismatched = 0;
 
-    if (dwb_record_from_json(end->document, &record) < 0) {
+    int r = dwb_record_from_json(end->document, &record);
+    if (r == -ENOMEM) {
+        refuse(end, DWB_WORKER_SPAWN, "no memory for the record");
+        end->shortage = r;
+        return;
+    }
+    if (r < 0) {
         refuse(end, DWB_WORKER_OUTPUT, "its record is not valid");
         return;
     }

@@ -20,6 +20,8 @@ int dwb_records_add(struct dwb_records *records, uint32_t layer, struct dwb_reco
 struct dwb_record *const *dwb_records_of_layer(const struct dwb_records *records, uint32_t layer,
                                                size_t *ret_n);
 
+bool dwb_records_have_simulation(const struct dwb_records *records, uint32_t layer);
+
 /* All of them by layer and replicate, so that the result does not depend on the order in which they
  * came; borrowed until the next call. NULL without memory. */
 struct dwb_record *const *dwb_records_all(struct dwb_records *records,

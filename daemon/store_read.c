@@ -67,7 +67,7 @@ int dwb_store_get_job(struct dwb_store *store, const char *id, dwb_store_job_fn 
     r = dwb_store_sql_prepare(store, DWB_STORE_GET_JOB, &statement);
     if (r < 0)
         return r;
-    sqlite3_bind_text(statement, 1, id, -1, SQLITE_TRANSIENT);
+    sqlite3_bind_text(statement, 1, id, -1, SQLITE_STATIC);
     r = each_job(statement, fn, userdata, &n);
     return r == 0 && n == 0 ? -ENOENT : r;
 }
@@ -91,7 +91,7 @@ static int number_of(struct dwb_store *store, const char *id, int64_t *ret_numbe
     r = dwb_store_sql_prepare(store, DWB_STORE_GET_NUMBER, &statement);
     if (r < 0)
         return r;
-    sqlite3_bind_text(statement, 1, id, -1, SQLITE_TRANSIENT);
+    sqlite3_bind_text(statement, 1, id, -1, SQLITE_STATIC);
     return get_int(statement, ret_number);
 }
 
@@ -140,7 +140,7 @@ int dwb_store_find_key(struct dwb_store *store, uid_t uid, const char *key, char
     if (r < 0)
         return r;
     sqlite3_bind_int64(statement, 1, uid);
-    sqlite3_bind_text(statement, 2, key, -1, SQLITE_TRANSIENT);
+    sqlite3_bind_text(statement, 2, key, -1, SQLITE_STATIC);
     code = sqlite3_step(statement);
     if (code != SQLITE_ROW)
         return code == SQLITE_DONE ? -ENOENT : dwb_store_sql_errno(code);
@@ -189,7 +189,7 @@ int dwb_store_get_result(struct dwb_store *store, const char *id, char **ret_res
     r = dwb_store_sql_prepare(store, DWB_STORE_GET_RESULT, &statement);
     if (r < 0)
         return r;
-    sqlite3_bind_text(statement, 1, id, -1, SQLITE_TRANSIENT);
+    sqlite3_bind_text(statement, 1, id, -1, SQLITE_STATIC);
     code = sqlite3_step(statement);
     if (code != SQLITE_ROW)
         return code == SQLITE_DONE ? -ENOENT : dwb_store_sql_errno(code);
@@ -244,7 +244,7 @@ int dwb_store_get_baseline(struct dwb_store *store, const char *name, dwb_store_
     r = dwb_store_sql_prepare(store, DWB_STORE_GET_BASELINE, &statement);
     if (r < 0)
         return r;
-    sqlite3_bind_text(statement, 1, name, -1, SQLITE_TRANSIENT);
+    sqlite3_bind_text(statement, 1, name, -1, SQLITE_STATIC);
     r = each_baseline(statement, fn, userdata, &n);
     return r == 0 && n == 0 ? -ENOENT : r;
 }

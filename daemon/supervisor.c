@@ -13,8 +13,9 @@
 #include "daemon/analyst.h"
 #include "daemon/clock.h"
 #include "daemon/estimate.h"
-#include "daemon/json_memory.h"
+#include "common/json_memory.h"
 #include "daemon/records.h"
+#include "daemon/shortage.h"
 #include "daemon/worker_request.h"
 
 #include <errno.h>
@@ -36,7 +37,8 @@ struct run { /* the job at hand */
     json_int_t measured_ns, kernel_ns; /* to the end of the last replicate, and of those since */
     int n_measured;                    /* then: not of those that were found in the store */
     uint32_t layer, replicate;         /* of the worker that runs */
-    struct dwb_record *record;         /* that is being stored */
+    struct dwb_record *record;         /* that is being stored, or is, and not yet in `records` */
+    struct dwb_shortage shortage;      /* since the last step that was whole */
     enum dwb_job_state end_state;
     char end_reason[768];
     json_t *document;
@@ -129,6 +131,22 @@ static void next_step(struct dwb_supervisor *supervisor, uint64_t delay_ns)
     dwb_loop_set_timer(supervisor->step_timer, delay_ns, 0);
 }
 
+/* The same step again, later, unless r will not pass. */
+static void step_failed(struct dwb_supervisor *supervisor, int r, const char *what)
+{
+    struct run *run = supervisor->run;
+    bool is_new = run->shortage.since_ns == 0;
+    uint64_t wait_ns;
+
+    if (!dwb_shortage_wait(&run->shortage, r, dwb_clock_monotonic_ns(), &wait_ns)) {
+        fail(supervisor, "%s: %s", what, strerror(-r));
+        return;
+    }
+    if (is_new)
+        dwb_log(DWB_LOG_WARNING, "job %s: %s: %s; trying again", run->id, what, strerror(-r));
+    next_step(supervisor, wait_ns);
+}
+
 /* ---- the records become the result ---- */
 
 static void on_analysed(int r, const json_t *document, const char *text, void *userdata)
@@ -141,7 +159,7 @@ static void on_analysed(int r, const json_t *document, const char *text, void *u
         return;
     }
     if (r < 0) {
-        fail(supervisor, "the analysis failed: %s", strerror(-r));
+        step_failed(supervisor, r, "the analysis failed");
         return;
     }
     supervisor->run->document = json_incref((json_t *)document);
@@ -153,27 +171,22 @@ static void analyse(struct dwb_supervisor *supervisor)
     struct run *run = supervisor->run;
     const uint32_t *layer_of;
     size_t n;
+    int r = -ENOMEM;
 
     struct dwb_record *const *records = dwb_records_all(run->records, &layer_of, &n);
-    if (!records) {
-        fail(supervisor, "no memory for the analysis");
-        return;
-    }
     dwb_json_memory_begin();
     json_t *job = json_copy(run->job);
     json_object_set_new(job, "finished_at", dwb_clock_to_json(dwb_clock_real_ns()));
     json_t *clock = json_pack("{s:I, s:I, s:i}", "wall_ns", run->measured_ns, "kernel_ns",
                               run->kernel_ns, "replicates", run->n_measured);
     json_object_set_new(job, "measuring", clock);
-    if (dwb_json_memory_was_short()) {
+    if (!records || dwb_json_memory_was_short())
         json_decref(job);
-        fail(supervisor, "no memory for the analysis");
-        return;
-    }
-    int r = dwb_analyst_start(supervisor->options.loop, run->spec, job, records, layer_of, n,
+    else
+        r = dwb_analyst_start(supervisor->options.loop, run->spec, job, records, layer_of, n,
                               on_analysed, supervisor, &supervisor->analyst);
     if (r < 0)
-        fail(supervisor, "the analysis cannot be started: %s", strerror(-r));
+        step_failed(supervisor, r, "the analysis cannot be started");
 }
 
 /* ---- replicates ---- */
@@ -204,21 +217,17 @@ static void tell_replicate(struct dwb_supervisor *supervisor, bool ok, const cha
     supervisor->hooks.replicate(&replicate, supervisor->hooks.userdata);
 }
 
-static void on_replicate_stored(int status, void *userdata)
+/* A record that is in the store counts. */
+static void keep_record(struct dwb_supervisor *supervisor)
 {
-    struct dwb_supervisor *supervisor = userdata;
     struct run *run = supervisor->run;
 
-    supervisor->writing = false;
-    if (status < 0 && status != -EEXIST) {
-        give_up(supervisor, status);
-        return;
-    }
     int r = dwb_records_add(run->records, run->layer, run->record);
-    if (r < 0) { /* it is in the store all the same */
-        fail(supervisor, "no memory for the records");
+    if (r < 0) {
+        step_failed(supervisor, r, "a record cannot be kept");
         return;
     }
+    run->shortage = (struct dwb_shortage){0};
     run->kernel_ns += (json_int_t)run->record->kernel_ns;
     run->n_measured++;
     run->record = NULL;
@@ -227,6 +236,17 @@ static void on_replicate_stored(int status, void *userdata)
     tell_replicate(supervisor, true, "", judge_precision(run, run->layer));
     run->measured_ns = (json_int_t)(dwb_clock_monotonic_ns() - run->start_ns);
     next_step(supervisor, NOW_NS);
+}
+
+static void on_replicate_stored(int status, void *userdata)
+{
+    struct dwb_supervisor *supervisor = userdata;
+
+    supervisor->writing = false;
+    if (status < 0 && status != -EEXIST)
+        give_up(supervisor, status);
+    else
+        keep_record(supervisor);
 }
 
 static void replicate_failed(struct dwb_supervisor *supervisor, const struct dwb_worker_end *end)
@@ -276,6 +296,8 @@ static void on_worker_end(struct dwb_worker_end *end, void *userdata)
         dwb_records_check(end, &run->spec->layers[run->layer], run->replicate, &run->record);
     if (end->outcome == DWB_WORKER_OK)
         store_record(supervisor, end->line);
+    else if (dwb_shortage_is(end->shortage))
+        step_failed(supervisor, end->shortage, end->reason);
     else
         replicate_failed(supervisor, end);
 }
@@ -310,18 +332,6 @@ static void on_worker_progress(const json_t *line, void *userdata)
     supervisor->hooks.progress(&progress, supervisor->hooks.userdata);
 }
 
-/* One replicate of a layer simulates: the first that is measured. */
-static bool wants_simulation(const struct run *run)
-{
-    size_t n;
-    struct dwb_record *const *records = dwb_records_of_layer(run->records, run->layer, &n);
-
-    for (size_t i = 0; i < n; i++)
-        if (records[i]->simulation)
-            return false;
-    return run->spec->options.simulate;
-}
-
 static const char *program_of(const struct dwb_supervisor *supervisor)
 {
     const struct dwb_supervisor_options *options = &supervisor->options;
@@ -338,7 +348,8 @@ static int start_worker(struct dwb_supervisor *supervisor)
 {
     const struct dwb_supervisor_options *options = &supervisor->options;
     const struct run *run = supervisor->run;
-    bool simulates = wants_simulation(run);
+    bool simulates = run->spec->options.simulate && /* once a layer: the first that is measured */
+                     !dwb_records_have_simulation(run->records, run->layer);
     dwb_cleanup_free char *request =
         dwb_worker_request(run->spec, run->layer, run->replicate, simulates, options->measure_cpu,
                            options->plugin_dir);
@@ -365,6 +376,10 @@ static void measure(struct dwb_supervisor *supervisor)
     int r = start_worker(supervisor);
     if (r == 0)
         return;
+    if (dwb_shortage_is(r)) {
+        step_failed(supervisor, r, "a worker cannot be started");
+        return;
+    }
     snprintf(end.reason, sizeof(end.reason), "cannot be started: %s", strerror(-r));
     replicate_failed(supervisor, &end);
 }
@@ -385,6 +400,8 @@ static int on_step(struct dwb_loop_source *source, uint64_t n_expired, void *use
     else if (dwb_clock_monotonic_ns() - run->start_ns > supervisor->options.job_time_ns)
         fail(supervisor, "took longer than the limit of %g s",
              (double)supervisor->options.job_time_ns / 1e9);
+    else if (run->record)
+        keep_record(supervisor);
     else if (dwb_schedule_next(run->schedule, &run->layer, &run->replicate))
         measure(supervisor);
     else
@@ -404,9 +421,14 @@ static int on_known(uint32_t layer, uint32_t replicate, const char *line, void *
 
     if (layer >= run->spec->n_layers || dwb_schedule_have(run->schedule, layer, replicate) < 0)
         return 0;
+    dwb_json_memory_begin();
     end.document = dwb_json_memory_load(line, strlen(line), 0);
+    if (!end.document && dwb_json_memory_was_short())
+        return -ENOMEM;
     dwb_records_check(&end, &run->spec->layers[layer], replicate, &record);
     json_decref(end.document);
+    if (end.shortage < 0)
+        return end.shortage;
     if (end.outcome != DWB_WORKER_OK) {
         dwb_log(DWB_LOG_WARNING, "job %s: stored replicate %u of layer %u: %s", run->id, replicate,
                 layer, end.reason);

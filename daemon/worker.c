@@ -11,7 +11,7 @@
 
 #include "common/cleanup.h"
 #include "common/diag.h"
-#include "daemon/json_memory.h"
+#include "common/json_memory.h"
 #include "daemon/spawn.h"
 
 #include <errno.h>
@@ -105,6 +105,13 @@ static void abort_with(struct dwb_worker *worker, enum dwb_worker_outcome outcom
     kill_group(worker);
 }
 
+static void abort_for_shortage(struct dwb_worker *worker, int r, const char *reason)
+{
+    if (!worker->has_outcome)
+        worker->end.shortage = r;
+    abort_with(worker, DWB_WORKER_SPAWN, reason);
+}
+
 /* The last non-empty line of stderr, or "". */
 static void last_error_line(const struct dwb_worker *worker, char *buffer, size_t size)
 {
@@ -130,7 +137,7 @@ static void keep_record(struct dwb_worker *worker, json_t *document)
     worker->end.document = json_incref(document);
     worker->end.line = strdup(worker->line);
     if (!worker->end.line)
-        abort_with(worker, DWB_WORKER_SPAWN, "no memory for the record");
+        abort_for_shortage(worker, -ENOMEM, "no memory for the record");
 }
 
 static void take_line(struct dwb_worker *worker)
@@ -141,7 +148,7 @@ static void take_line(struct dwb_worker *worker)
     const char *type = json_string_value(json_object_get(document, "type"));
 
     if (!document && dwb_json_memory_was_short())
-        abort_with(worker, DWB_WORKER_SPAWN, "no memory for its output");
+        abort_for_shortage(worker, -ENOMEM, "no memory for its output");
     else if (!type)
         abort_with(worker, DWB_WORKER_OUTPUT,
                    document ? "wrote a line without a type" : "wrote a line that is not JSON");
@@ -167,7 +174,7 @@ static int append_to_line(struct dwb_worker *worker, const char *data, size_t n)
         size_t size = 2 * (worker->line_length + n + 1);
         char *line = realloc(worker->line, size);
         if (!line) {
-            abort_with(worker, DWB_WORKER_SPAWN, "no memory for its output");
+            abort_for_shortage(worker, -ENOMEM, "no memory for its output");
             return -ENOMEM;
         }
         worker->line = line;
@@ -226,8 +233,12 @@ static bool read_pipe(struct dwb_worker *worker, int fd,
 
     for (int i = 0; i < READS_A_CALL; i++) {
         ssize_t n = read(fd, buffer, sizeof(buffer));
-        if (n < 0)
-            return errno == EAGAIN || errno == EINTR;
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+            return true;
+        if (n < 0) {
+            abort_for_shortage(worker, -errno, "its output cannot be read");
+            return false;
+        }
         if (n == 0)
             return false;
         take(worker, buffer, (size_t)n);
@@ -269,6 +280,8 @@ static int on_input(struct dwb_loop_source *source, uint32_t revents, void *user
         worker->request_written += (size_t)n;
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
+    if (n < 0 && errno != EPIPE) /* that is how a worker ends early: its status says why */
+        abort_for_shortage(worker, -errno, "its request cannot be written");
     if (n < 0 || worker->request_written == worker->request_length)
         close_pipe(&worker->input_source, &worker->process.input_fd);
     return 0;

@@ -34,7 +34,8 @@ const char *dwb_worker_outcome_name(enum dwb_worker_outcome outcome);
 struct dwb_worker_end {
     enum dwb_worker_outcome outcome;
     char reason[512]; /* escaped; "" for OK */
-    char *line;       /* the record's line, NUL-terminated; NULL when there is none */
+    int shortage; /* of SPAWN: 0, or the errno of what this process lacks; not its worker's fault */
+    char *line;   /* the record's line, NUL-terminated; NULL when there is none */
     json_t *document; /* its JSON */
 };
 

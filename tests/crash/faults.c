@@ -6,9 +6,14 @@
  * The trial and the daemon share a file that is mapped by both, named by DWB_FAULTS; `struct
  * control` is its head. While `is_armed`, calls are counted from 1; the call `fail_at`, and with
  * `for_good` each one after it, fails with what the kernel or library could say there.
+ *
+ * With `by_stack`, `fail_at` counts the calls of one stack, `stack`, alone, and the table behind
+ * the head (tests/crash/stacks.h) has each stack that was seen, and how often.
  */
 
 #undef _FILE_OFFSET_BITS
+
+#include "tests/crash/stacks.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -34,7 +39,7 @@
 struct io_uring;
 struct io_uring_params;
 
-struct control { /* scripts/trial-faults and test_disk.py know this layout */
+struct control { /* scripts/faulty.py and test_disk.py know this layout */
     _Atomic uint64_t is_armed;
     _Atomic uint64_t fail_at; /* 0 = none */
     _Atomic uint64_t for_good;
@@ -43,9 +48,15 @@ struct control { /* scripts/trial-faults and test_disk.py know this layout */
     _Atomic uint64_t full_disk; /* what cannot be written has no space (else: an I/O error) */
     char name[32];              /* of the call that failed first */
     char only[32];              /* "" = calls of every name are counted */
+    _Atomic uint64_t by_stack;
+    _Atomic uint64_t stack; /* 0 = none: they are counted only */
 };
 
+#define TABLE_OFFSET 4096
+
 static struct control *control;
+static struct dwb_stacks *stacks;  /* NULL: the file has no table */
+static _Thread_local bool is_bare; /* what this thread calls now is no call of the program */
 
 __attribute__((constructor)) static void map_control(void)
 {
@@ -54,20 +65,41 @@ __attribute__((constructor)) static void map_control(void)
 
     if (fd < 0)
         return;
-    void *memory = (void *)syscall(SYS_mmap, NULL, sizeof(struct control), PROT_READ | PROT_WRITE,
-                                   MAP_SHARED, fd, 0);
+    off_t size = (off_t)syscall(SYS_lseek, fd, 0, SEEK_END);
+    bool has_table = size >= (off_t)(TABLE_OFFSET + sizeof(struct dwb_stacks));
+    char *memory = (char *)syscall(SYS_mmap, NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     syscall(SYS_close, fd);
-    if (memory != MAP_FAILED)
-        control = memory;
+    if (memory == MAP_FAILED)
+        return;
+    dwb_stacks_prepare();
+    if (has_table)
+        stacks = (struct dwb_stacks *)(memory + TABLE_OFFSET);
+    control = (struct control *)memory;
 }
 
-/* Whether this call has to fail; errno is set then. */
+/* Whether the nth call is one to fail; with `by_stack` it is the nth of its stack. */
+static bool is_meant(uint64_t n)
+{
+    uint64_t at = control->fail_at;
+
+    if (control->n_failed > 0 && control->for_good)
+        return true;
+    if (control->by_stack && stacks)
+        return dwb_stacks_count(stacks, control->stack) == at && at != 0;
+    return at != 0 && (n == at || (n > at && control->for_good));
+}
+
+/* Whether this call has to fail; errno is set then. The first calls come while AddressSanitizer
+ * starts: no local variable here may need its shadow. */
 static bool fails(const char *name, int error)
 {
-    if (!control || !control->is_armed || (control->only[0] && strcmp(control->only, name) != 0))
+    if (!control || !control->is_armed || is_bare ||
+        (control->only[0] && strcmp(control->only, name) != 0))
         return false;
-    uint64_t n = ++control->n_calls, at = control->fail_at;
-    if (at == 0 || n < at || (n > at && !control->for_good))
+    is_bare = true;
+    bool now = is_meant(++control->n_calls);
+    is_bare = false;
+    if (!now)
         return false;
     if (control->n_failed++ == 0)
         strncpy(control->name, name, sizeof(control->name) - 1);
@@ -303,6 +335,17 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*
         return EAGAIN;
     return NEXT(pthread_create)(thread, attributes, run, userdata);
 }
+
+#ifdef __SANITIZE_ADDRESS__
+/* AddressSanitizer asks when a thread starts, and ends the process when it gets no answer. */
+int pthread_getattr_np(pthread_t thread, pthread_attr_t *attributes)
+{
+    is_bare = true;
+    int r = NEXT(pthread_getattr_np)(thread, attributes);
+    is_bare = false;
+    return r;
+}
+#endif
 
 int io_uring_queue_init_params(unsigned n, struct io_uring *ring, struct io_uring_params *params);
 int io_uring_submit(struct io_uring *ring);

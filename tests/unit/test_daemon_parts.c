@@ -6,6 +6,7 @@
 #include "daemon/events.h"
 #include "daemon/jobid.h"
 #include "daemon/metrics.h"
+#include "daemon/shortage.h"
 
 #include <check.h>
 #include <errno.h>
@@ -239,6 +240,32 @@ START_TEST(an_event_without_an_interval_says_null)
 }
 END_TEST
 
+START_TEST(a_shortage_is_waited_out_for_a_while)
+{
+    struct dwb_shortage shortage = {0};
+    const uint64_t begin_ns = 1000;
+    uint64_t now_ns = begin_ns, wait_ns = 0, before_ns = 0;
+    int n_tries = 1;
+
+    for (; dwb_shortage_wait(&shortage, -ENOMEM, now_ns, &wait_ns); n_tries++) {
+        ck_assert_uint_ge(wait_ns, DWB_SHORTAGE_WAIT_NS_MIN);
+        ck_assert_uint_le(wait_ns, DWB_SHORTAGE_WAIT_NS_MAX);
+        ck_assert_uint_ge(wait_ns, before_ns);
+        before_ns = wait_ns;
+        now_ns += wait_ns;
+    }
+    ck_assert_uint_ge(now_ns - begin_ns, DWB_SHORTAGE_PATIENCE_NS);
+    ck_assert_uint_lt(now_ns - begin_ns, DWB_SHORTAGE_PATIENCE_NS + DWB_SHORTAGE_WAIT_NS_MAX);
+    ck_assert_int_lt(n_tries, 25);
+    shortage = (struct dwb_shortage){0};
+    ck_assert(dwb_shortage_wait(&shortage, -EMFILE, now_ns, &wait_ns));
+    ck_assert_uint_eq(wait_ns, DWB_SHORTAGE_WAIT_NS_MIN);
+    ck_assert(!dwb_shortage_wait(&shortage, -EINVAL, now_ns, &wait_ns));
+    ck_assert(!dwb_shortage_is(0));
+    ck_assert(!dwb_shortage_is(-ENOENT));
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("daemon_parts");
@@ -252,6 +279,7 @@ int main(void)
     tcase_add_test(tcase, listeners_get_the_past_and_then_the_present);
     tcase_add_test(tcase, a_listener_that_does_not_read_loses_what_is_not_kept);
     tcase_add_test(tcase, an_event_without_an_interval_says_null);
+    tcase_add_test(tcase, a_shortage_is_waited_out_for_a_while);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

@@ -1,4 +1,4 @@
-#include "daemon/json_memory.h"
+#include "common/json_memory.h"
 
 /*
  * See json_memory.h.

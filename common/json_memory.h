@@ -9,7 +9,8 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-/* Once, before the first document: jansson's memory goes through this module. */
+/* Before the first document that counts: jansson's memory goes through this module. What it has
+ * already stays good, and a second call changes nothing. */
 void dwb_json_memory_watch(void);
 
 /* A document begins: what was short before is forgotten. */
