@@ -30,10 +30,12 @@
 #include <liburing.h>
 #include <stdbool.h>
 #include <string.h>
+#include <time.h>
 
 #define ENTRIES            256
 #define COMPLETION_ENTRIES 4096
 #define BATCH_MAX          128
+#define SHORTAGE_PAUSE_NS  1000000
 #define KEY_NONE           UINT64_C(0) /* of entries whose completion nobody waits for */
 
 struct watch {
@@ -265,6 +267,7 @@ static size_t take_completions(struct uring_backend *backend, struct dwb_loop_re
 static int wait_ready(void *opaque, struct dwb_loop_ready *ready, size_t n_ready_max)
 {
     struct uring_backend *backend = opaque;
+    size_t n;
     int r;
 
     submit_waiting(backend);
@@ -272,7 +275,10 @@ static int wait_ready(void *opaque, struct dwb_loop_ready *ready, size_t n_ready
     r = io_uring_submit_and_wait(&backend->ring, backend->n_waiting == 0 ? 1 : 0);
     if (r < 0 && r != -EINTR && r != -EAGAIN && r != -EBUSY)
         return r;
-    return (int)take_completions(backend, ready, n_ready_max);
+    n = take_completions(backend, ready, n_ready_max);
+    if (n == 0 && (r == -EAGAIN || r == -EBUSY)) /* not at full speed, beside a measurement */
+        nanosleep(&(struct timespec){.tv_nsec = SHORTAGE_PAUSE_NS}, NULL);
+    return (int)n;
 }
 
 const struct dwb_loop_backend_ops dwb_loop_uring = {
