@@ -102,10 +102,11 @@ static const char plugin_form[] =
 /* Absolute, for a simulated call runs in another directory. */
 static int set_plugin_dir(struct dwb_request *request, const char *text)
 {
-    struct stat found;
+    struct stat found = {0};
 
-    if (!realpath(text, request->plugin_dir) || stat(request->plugin_dir, &found) < 0)
+    if (!realpath(text, request->plugin_dir))
         return -EINVAL;
+    (void)stat(request->plugin_dir, &found); /* gone by now: no directory either */
     return S_ISDIR(found.st_mode) ? 0 : -EINVAL;
 }
 
@@ -265,7 +266,7 @@ int dwb_request_parse(const char *text, size_t length, struct dwb_diags *diags,
                       error.text);
         return -EINVAL;
     }
-    if (!json_is_object(object)) {
+    if (json_typeof(object) != JSON_OBJECT) {
         json_decref(object);
         dwb_diags_add(diags, 1, 1, NULL, NULL, "a request is a JSON object");
         return -EINVAL;

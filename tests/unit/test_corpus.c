@@ -5,10 +5,10 @@
  *
  *     test_corpus KIND DIRECTORY [--print]
  *
- * KIND is spec, config, record, flag or request. A line of `expected` is NAME, a tab, accepted or refused,
- * and for each finding a tab and LINE:COLUMN:FIELD; --print writes such lines of what is there.
- * A file NAME.repeat stands for a longer text: each of its lines is a count, a blank and the text
- * that comes so many times, with \n, \t and \\ as in C.
+ * KIND is spec, config, record, flag or request. A line of `expected` is NAME, a tab, accepted or
+ * refused, and for each finding a tab and LINE:COLUMN:FIELD; --print writes such lines of what is
+ * there. A file NAME.repeat stands for a longer text: each of its lines is a count, a blank and the
+ * text that comes so many times, with \n, \t and \\ as in C.
  */
 
 #include "common/cleanup.h"

@@ -4,6 +4,7 @@
 #include "daemon/cpus.h"
 #include "daemon/estimate.h"
 #include "daemon/events.h"
+#include "daemon/head.h"
 #include "daemon/jobid.h"
 #include "daemon/metrics.h"
 
@@ -239,11 +240,47 @@ START_TEST(an_event_without_an_interval_says_null)
 }
 END_TEST
 
+static const struct {
+    bool good;
+    const char *fields[4][2]; /* name, value */
+} heads[] = {
+    {true, {{"Host", "l"}}},
+    {true, {{"X-Tab", "a\tb\x80"}, {"!#$%&'*+-.^_`|~", ""}}},
+    {true, {{"Content-Length", "1"}}},
+    {true, {{"Transfer-Encoding", "CHUNKED"}}},
+    {false, {{"", "x"}}},
+    {false, {{"a b", "x"}}},
+    {false, {{"a\x80", "x"}}},
+    {false, {{"a", "x\ry"}}},
+    {false, {{"a", "x\x7f"}}},
+    {false, {{"Host", "l"}, {"hOST", "l"}}},
+    {false, {{"Idempotency-Key", "a"}, {"Idempotency-Key", "a"}}},
+    {false, {{"Content-Length", "1"}, {"Content-Length", "1"}}},
+    {false, {{"Content-Length", "1"}, {"Transfer-Encoding", "chunked"}}},
+    {false, {{"Transfer-Encoding", "gzip"}}},
+    {false, {{"Transfer-Encoding", "chunkex"}}},
+    {false, {{"Transfer-Encoding", ""}}},
+};
+
+START_TEST(heads_mean_one_thing)
+{
+    struct dwb_head head = {0};
+
+    for (size_t i = 0; i < 4 && heads[_i].fields[i][0]; i++) {
+        const char *name = heads[_i].fields[i][0], *value = heads[_i].fields[i][1];
+
+        dwb_head_take(&head, name, strlen(name), value, strlen(value));
+    }
+    ck_assert(dwb_head_good(&head) == heads[_i].good);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("daemon_parts");
     TCase *tcase = tcase_create("daemon_parts");
 
+    tcase_add_loop_test(tcase, heads_mean_one_thing, 0, sizeof(heads) / sizeof(heads[0]));
     tcase_add_test(tcase, ids_sort_by_time);
     tcase_add_test(tcase, times_are_rfc_3339);
     tcase_add_test(tcase, estimates);
