@@ -152,7 +152,7 @@ static bool check_isa(struct submit *submit, const json_t *machine, const char *
                       enum dwb_isa wanted_isa)
 {
     const json_t *isas = json_object_get(machine, "isas");
-    const char *wanted = dwb_isa_name(wanted_isa);
+    const char *wanted = dwb_isa_name(wanted_isa), *comma = "";
     char reason[256] = "this machine lacks it; there are: ";
     size_t n = strlen(reason);
 
@@ -163,8 +163,10 @@ static bool check_isa(struct submit *submit, const json_t *machine, const char *
 
         if (name && strcmp(name, wanted) == 0)
             return true;
-        if (name && n < sizeof(reason))
-            n += (size_t)snprintf(reason + n, sizeof(reason) - n, "%s%s", i ? ", " : "", name);
+        if (name && n < sizeof(reason)) {
+            n += (size_t)snprintf(reason + n, sizeof(reason) - n, "%s%s", comma, name);
+            comma = ", ";
+        }
     }
     refuse_option(submit, "isa_not_available", field, wanted, reason);
     return false;

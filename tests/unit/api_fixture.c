@@ -51,7 +51,7 @@ WRAP(int, dwb_store_failed, const struct dwb_store *store)
 WRAP(int, dwb_store_get_job, struct dwb_store *store, const char *id, dwb_store_job_fn *fn,
      void *userdata)
 {
-    struct dwb_job_row row = {.id = id, .spec = says.spec};
+    struct dwb_job_row row = {.id = id, .uid = 4711, .name = "", .spec = says.spec, .reason = ""};
 
     if (says.get_job)
         return says.get_job;

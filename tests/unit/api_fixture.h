@@ -28,7 +28,7 @@ struct api_says { /* zero: nothing */
     bool replicates;        /* a job has two: of a layer it has, and of one it has not */
     bool running;           /* every job is measured just now */
     bool stalls;            /* no answer ends: it is cut soon */
-    const char *spec;       /* of every job that is read */
+    const char *spec;       /* of every job that is read, which is another user's */
     bool draining;
     uid_t uid, admin; /* 0 = the real one; none */
     bool by_root;

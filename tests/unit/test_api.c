@@ -21,7 +21,7 @@
 /* Entries that say nothing are passed over. */
 #define MACHINE                                                                                    \
     "{'isas':[7,'portable','neon'],'backends':[{'name':'native','available':true,'reason':''},"    \
-    "{'available':false},{'name':'xnnpack','available':false},"                                    \
+    "{'name':'onednn'},{'available':false},{'name':'xnnpack','available':false},"                                    \
     "{'name':'strange','available':false,'reason':'r'},"                                           \
     "{'name':'onednn','available':false,'reason':'was not built in'}],"                            \
     "'counters':[{'name':'cycles','source':null,'reason':'no PMU','outcome':'no_pmu'}]}"
@@ -163,7 +163,7 @@ static const struct row {
     {"DELETE /v1/jobs/{JOB}", NULL, 403, "forbidden", {.uid = 4242}},
     {"DELETE /v1/jobs/{JOB}", NULL, 403, "forbidden", {.uid = 4242, .admin = 17}},
     {"DELETE /v1/jobs/{DONE}", NULL, 409, "finished", {.uid = 4242, .admin = 4242}},
-    {"DELETE /v1/jobs/{DONE}", NULL, 409, "finished", {.by_root = true}},
+    {"DELETE /v1/jobs/{DONE}", NULL, 409, "finished", {.by_root = true, .spec = "{}"}},
     {"DELETE /v1/jobs/{JOB}", NULL, 503, "draining", {.cancel = DWB_JOBS_E_DRAINING}},
     {"DELETE /v1/jobs/{JOB}", NULL, 503, "store_failed", {.cancel = -EIO}},
     {"DELETE /v1/jobs/{JOB}", NULL, 200, "\"cancelled\"", {0}},

@@ -347,10 +347,11 @@ START_TEST(test_cache_shapes)
 }
 END_TEST
 
-START_TEST(test_no_such_name)
+START_TEST(test_names_of_numbers)
 {
     ck_assert_ptr_null(dwb_source_name((enum dwb_source)(DWB_SOURCE_SIMULATED + 1)));
     ck_assert_ptr_null(dwb_outcome_name(DWB_N_OUTCOMES));
+    ck_assert_str_eq(dwb_simulated_name(DWB_SIMULATED_LL_MISSES), "ll_misses");
 }
 END_TEST
 
@@ -367,7 +368,7 @@ int main(void)
     tcase_add_loop_test(tcase, test_refused, 0, sizeof edits / sizeof *edits);
     tcase_add_test(tcase, test_missing_members);
     tcase_add_test(tcase, test_cache_shapes);
-    tcase_add_test(tcase, test_no_such_name);
+    tcase_add_test(tcase, test_names_of_numbers);
     suite_add_tcase(suite, tcase);
 
     SRunner *runner = srunner_create(suite);
