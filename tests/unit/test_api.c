@@ -21,7 +21,7 @@
 /* Entries that say nothing are passed over. */
 #define MACHINE                                                                                    \
     "{'isas':[7,'portable','neon'],'backends':[{'name':'native','available':true,'reason':''},"    \
-    "{'name':'onednn'},{'available':false},{'name':'xnnpack','available':false},"                                    \
+    "{'name':'onednn'},{'available':false},{'name':'xnnpack','available':false},"                  \
     "{'name':'strange','available':false,'reason':'r'},"                                           \
     "{'name':'onednn','available':false,'reason':'was not built in'}],"                            \
     "'counters':[{'name':'cycles','source':null,'reason':'no PMU','outcome':'no_pmu'}]}"
@@ -181,8 +181,9 @@ static size_t write_request(const struct row *row, char *text, size_t size)
 
     if (posts)
         api_unquote(row->request, body, sizeof(body));
-    n = snprintf(text, size, "%s HTTP/1.1\r\nHost: l\r\n%s%s", posts ? "POST /v1/jobs" : row->request,
-                 row->field ? row->field : "", row->field ? "\r\n" : "");
+    n = snprintf(text, size, "%s HTTP/1.1\r\nHost: l\r\n%s%s",
+                 posts ? "POST /v1/jobs" : row->request, row->field ? row->field : "",
+                 row->field ? "\r\n" : "");
     if (posts)
         n += snprintf(text + n, size - (size_t)n, "Content-Length: %zu\r\n", strlen(body));
     n += snprintf(text + n, size - (size_t)n, "\r\n%s", body);
