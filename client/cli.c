@@ -20,8 +20,9 @@
     x("isa", "ISA", "auto, portable, avx2, avx512, neon: exactly that one, never another")         \
         x("cache", "MODE", "warm or cold") x("budget", "DURATION",                                 \
                                              "measuring time a layer, such as 2s (default 6s)")    \
-            x("precision", "FRACTION", "stop at this half-width of the interval (0.5%)")           \
-                x("replicates", "N", "fresh processes a layer, at least (10)")                     \
+            x("precision", "FRACTION",                                                             \
+              "stop at this half-width of the interval (0.5%; gate: half of delta)")               \
+                x("replicates", "N", "fresh processes a layer, at least (10; gate: 20)")           \
                     x("seed", "N", "of inputs and of every random order (1)")                      \
                         x("alpha", "X", "width multiplier of the network (1)")                     \
                             x("resolution", "PIXELS", "input resolution in place of 224")          \

@@ -58,6 +58,7 @@ static bool is_verdict(const char *text, enum dwb_compared_verdict *ret_verdict)
 static void read_row(const json_t *entry, struct dwb_compared_row *row)
 {
     const json_t *change = json_object_get(entry, "change");
+    const json_t *history = json_object_get(entry, "history");
     const json_t *confirmed = json_object_get(entry, "confirmed");
 
     row->layer = string(entry, "layer");
@@ -69,7 +70,9 @@ static void read_row(const json_t *entry, struct dwb_compared_row *row)
     row->backend = string(entry, "backend");
     read_side(json_object_get(entry, "a"), &row->sides[DWB_COMPARED_A]);
     read_side(json_object_get(entry, "b"), &row->sides[DWB_COMPARED_B]);
-    row->change = number(change, "median");
+    row->change = number(change, json_object_get(change, "code") ? "code" : "median");
+    row->raw = number(change, "raw");
+    row->limit_ns = number(history, row->change < 0 ? "low_limit_ns" : "limit_ns");
     row->change_low = number(change, "ci_low");
     row->change_high = number(change, "ci_high");
     row->delta = number(entry, "delta");

@@ -29,9 +29,12 @@ struct dwb_compared_side {
 struct dwb_compared_row {
     const char *layer, *operation, *backend;
     struct dwb_compared_side sides[DWB_COMPARED_N_SIDES];
-    double change, change_low, change_high; /* time of b over a, minus 1; positive = b is slower */
-    double delta;                           /* a change up to this one counts as none */
-    double confidence;                      /* of the interval; 0..1 */
+    /* Time of b over a, minus 1; positive = b is slower. Of two jobs without what the machine
+     * changed itself, which is in `raw`; a gate pairs its samples, so nothing of that is left. */
+    double change, change_low, change_high, raw;
+    double limit_ns;   /* what the baseline's history allows side b, the way the change went */
+    double delta;      /* a change up to this one counts as none */
+    double confidence; /* of the interval; 0..1 */
     enum dwb_compared_verdict verdict;
     const char *verdict_text; /* as the document has it, or NULL */
     const char *reason, *method;

@@ -66,9 +66,10 @@ static void become_daemon(const struct dwb_private_daemon *daemon, const char *p
                           const struct dwb_private_daemon_options *options, int listen_fd,
                           int log_fd, pid_t parent)
 {
-    const char *arguments[10] = {program, "--state-dir", NULL};
-    size_t n = 3;
     char state_dir[128], plugin_dir[128], pid[16];
+    /* It is reached by the user who starts it alone, who may be root. */
+    const char *arguments[11] = {program, "--allow-root", "--state-dir", state_dir};
+    size_t n = 4;
     sigset_t none;
     int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 
@@ -95,7 +96,6 @@ static void become_daemon(const struct dwb_private_daemon *daemon, const char *p
         fcntl(listen_fd, F_SETFD, 0);
     else
         dup2(listen_fd, LISTEN_FD);
-    arguments[2] = state_dir;
     if (options->worker_a) {
         arguments[n++] = "--worker-a";
         arguments[n++] = options->worker_a;

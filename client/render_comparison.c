@@ -6,23 +6,22 @@
 
 #include "client/render_comparison.h"
 
+#include "client/compared.h"
+#include "client/figures.h"
 #include "client/table.h"
 #include "common/cleanup.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define INDENT       2
 #define VALUE_LENGTH 60 /* of a member of the environment; the document has the whole */
 
 struct view {
-    const json_t *document;
+    const struct dwb_compared *compared;
     const struct dwb_terminal *terminal;
-    double time_unit_ns;
-    const char *time_unit;
+    struct dwb_time_unit unit;
     struct dwb_table *table;
     int r; /* the first -ENOMEM */
 };
@@ -53,78 +52,56 @@ static void note(struct view *view, const char *line)
 
 static void choose_time_unit(struct view *view)
 {
-    const json_t *row;
     double longest = 0;
-    size_t i;
 
-    json_array_foreach(json_object_get(view->document, "comparisons"), i, row) longest =
-        fmax(longest, number(json_object_get(row, "b"), "floor_ns"));
-    view->time_unit_ns = longest >= 1e8 ? 1e6 : 1e3;
-    view->time_unit = longest >= 1e8 ? "ms" : view->terminal->utf8 ? "µs" : "us";
-}
-
-static const char *format_time(const struct view *view, double ns, char *buffer, size_t size)
-{
-    if (isfinite(ns))
-        snprintf(buffer, size, "%.*f",
-                 ns / view->time_unit_ns < 10    ? 3
-                 : ns / view->time_unit_ns < 100 ? 2
-                                                 : 1,
-                 ns / view->time_unit_ns);
-    else
-        snprintf(buffer, size, "-");
-    return buffer;
+    for (size_t i = 0; i < view->compared->n_rows; i++)
+        longest = fmax(longest, view->compared->rows[i].sides[DWB_COMPARED_B].floor_ns);
+    view->unit = longest >= 1e8 ? (struct dwb_time_unit){1e6, "ms"}
+                                : (struct dwb_time_unit){1e3, view->terminal->utf8 ? "µs" : "us"};
 }
 
 /* ---- rows ---- */
 
-static void add_change(struct view *view, const json_t *change)
+static void add_change(struct view *view, const struct dwb_compared_row *row)
 {
-    double code = number(change, "code"), raw = number(change, "raw");
     char cell[48] = "-";
 
-    if (!json_object_get(change, "code"))
-        code = number(change, "median"); /* a gate pairs its samples: no drift is left in them */
-    if (isfinite(code))
-        snprintf(cell, sizeof(cell), "%+.2f%%", 100 * code);
-    else if (isfinite(raw))
-        snprintf(cell, sizeof(cell), "%+.2f%% raw", 100 * raw);
+    if (isfinite(row->change))
+        dwb_figure_change(row->change, cell, sizeof(cell));
+    else if (isfinite(row->raw))
+        snprintf(cell, sizeof(cell), "%+.2f%% raw", 100 * row->raw);
     add(view, DWB_STYLE_BOLD, cell);
 }
 
 /* What the change was held against. */
-static void add_limit(struct view *view, const json_t *row)
+static void add_limit(struct view *view, const struct dwb_compared_row *row)
 {
-    const json_t *change = json_object_get(row, "change");
-    const json_t *history = json_object_get(row, "history");
-    const char *limit_name = number(change, "code") < 0 ? "low_limit_ns" : "limit_ns";
-    double low = number(change, "ci_low"), high = number(change, "ci_high");
-    double limit_ns = number(history, limit_name);
     char cell[64] = "-", time[32];
 
-    if (isfinite(limit_ns))
-        snprintf(cell, sizeof(cell), "limit %s", format_time(view, limit_ns, time, sizeof(time)));
-    else if (isfinite(low) && isfinite(high))
-        snprintf(cell, sizeof(cell), "%+.2f .. %+.2f%%", 100 * low, 100 * high);
+    if (isfinite(row->limit_ns))
+        snprintf(cell, sizeof(cell), "limit %s",
+                 dwb_figure_time(row->limit_ns, view->unit, time, sizeof(time)));
+    else if (isfinite(row->change_low) && isfinite(row->change_high))
+        snprintf(cell, sizeof(cell), "%+.2f .. %+.2f%%", 100 * row->change_low,
+                 100 * row->change_high);
     add(view, DWB_STYLE_PLAIN, cell);
 }
 
-static void add_verdict(struct view *view, const char *verdict)
+static void add_verdict(struct view *view, const struct dwb_compared_row *row)
 {
-    if (!verdict)
-        add(view, DWB_STYLE_WARNING, "-");
-    else if (strcmp(verdict, "slower") == 0)
-        add(view, DWB_STYLE_BAD, "slower");
-    else if (strcmp(verdict, "not_resolved") == 0)
-        add(view, DWB_STYLE_WARNING, "not resolved");
-    else
-        add(view, DWB_STYLE_GOOD, verdict);
+    static const enum dwb_style styles[DWB_COMPARED_N_VERDICTS] = {
+        [DWB_COMPARED_SLOWER] = DWB_STYLE_BAD,
+        [DWB_COMPARED_FASTER] = DWB_STYLE_GOOD,
+        [DWB_COMPARED_SAME] = DWB_STYLE_GOOD,
+        [DWB_COMPARED_NOT_RESOLVED] = DWB_STYLE_WARNING,
+    };
+
+    add(view, styles[row->verdict], row->verdict_text ? dwb_compared_word(row->verdict) : "-");
 }
 
-static void note_kernels(struct view *view, const json_t *row)
+static void note_kernels(struct view *view, const struct dwb_compared_row *row)
 {
-    const char *a = text(json_object_get(row, "a"), "kernel");
-    const char *b = text(json_object_get(row, "b"), "kernel");
+    const char *a = row->sides[DWB_COMPARED_A].kernel, *b = row->sides[DWB_COMPARED_B].kernel;
     char line[512];
 
     if (!a || !b || strcmp(a, b) == 0)
@@ -134,19 +111,17 @@ static void note_kernels(struct view *view, const json_t *row)
 }
 
 /* What a gate says of its measurement. */
-static void note_gate(struct view *view, const json_t *row)
+static void note_gate(struct view *view, const struct dwb_compared_row *row)
 {
-    double dropped = number(row, "dropped_share");
-    char line[256] = "";
-    size_t n = 0;
+    char line[256];
+    size_t n;
 
-    n += (size_t)snprintf(line, sizeof(line),
-                          "%" JSON_INTEGER_FORMAT " processes, %" JSON_INTEGER_FORMAT " pairs",
-                          json_integer_value(json_object_get(row, "processes")),
-                          json_integer_value(json_object_get(row, "pairs")));
-    if (isfinite(dropped))
-        n += (size_t)snprintf(line + n, sizeof(line) - n, ", %.1f%% dropped", 100 * dropped);
-    if (json_is_true(json_object_get(row, "confirmed")))
+    n = (size_t)snprintf(line, sizeof(line), "%.0f processes, %.0f pairs", row->processes,
+                         row->pairs);
+    if (isfinite(row->dropped_share))
+        n += (size_t)snprintf(line + n, sizeof(line) - n, ", %.1f%% dropped",
+                              100 * row->dropped_share);
+    if (json_is_true(row->confirmed))
         snprintf(line + n, sizeof(line) - n, ", confirmed by a second measurement");
     note(view, line);
 }
@@ -155,39 +130,36 @@ static void note_gate(struct view *view, const json_t *row)
  * Rows that follow each other with one reason (a layer that is not stable) have it once, under the
  * last of them; the machine's, which is every row's, stands below the table.
  */
-static void note_reason(struct view *view, const json_t *row, const json_t *next)
+static void note_reason(struct view *view, const struct dwb_compared_row *row,
+                        const struct dwb_compared_row *next)
 {
-    const char *reason = text(row, "reason"), *of_next = text(next, "reason");
-    const char *of_all = text(json_object_get(view->document, "machine"), "reason");
-    bool goes_on =
-        next && json_equal(json_object_get(row, "layer"), json_object_get(next, "layer"));
+    const char *of_all = text(json_object_get(view->compared->document, "machine"), "reason");
+    bool goes_on = next && strcmp(row->layer, next->layer) == 0;
 
-    if (!reason || !reason[0] || (of_all && strcmp(reason, of_all) == 0))
+    if (!row->reason || (of_all && strcmp(row->reason, of_all) == 0))
         return;
-    if (!goes_on || !of_next || strcmp(reason, of_next) != 0)
-        note(view, reason);
+    if (!goes_on || !next->reason || strcmp(row->reason, next->reason) != 0)
+        note(view, row->reason);
 }
 
-static void add_row(struct view *view, const json_t *row, const json_t *next)
+static void add_row(struct view *view, const struct dwb_compared_row *row,
+                    const struct dwb_compared_row *next)
 {
-    const char *layer = text(row, "layer"), *backend = text(row, "backend");
-    const char *operation = text(row, "operation");
-    bool is_peer = backend && strcmp(backend, "native") != 0;
+    bool is_peer = row->backend && strcmp(row->backend, "native") != 0;
     char cell[DWB_TABLE_CELL_MAX];
 
-    snprintf(cell, sizeof(cell), "%.50s%s%.20s", layer ? layer : "-", is_peer ? " " : "",
-             is_peer ? backend : "");
+    snprintf(cell, sizeof(cell), "%.50s%s%.20s", row->layer, is_peer ? " " : "",
+             is_peer ? row->backend : "");
     add(view, DWB_STYLE_BOLD, cell);
-    add(view, DWB_STYLE_PLAIN, operation ? operation : "-");
-    for (size_t i = 0; i < 2; i++)
+    add(view, DWB_STYLE_PLAIN, row->operation);
+    for (size_t i = 0; i < DWB_COMPARED_N_SIDES; i++)
         add(view, DWB_STYLE_PLAIN,
-            format_time(view, number(json_object_get(row, i ? "b" : "a"), "floor_ns"), cell,
-                        sizeof(cell)));
-    add_change(view, json_object_get(row, "change"));
+            dwb_figure_time(row->sides[i].floor_ns, view->unit, cell, sizeof(cell)));
+    add_change(view, row);
     add_limit(view, row);
-    add_verdict(view, text(row, "verdict"));
+    add_verdict(view, row);
     note_reason(view, row, next);
-    if (json_object_get(row, "pairs"))
+    if (isfinite(row->pairs))
         note_gate(view, row); /* other kernels are what is compared there */
     else
         note_kernels(view, row);
@@ -198,16 +170,15 @@ static int fill(struct view *view)
     static const char *const names[][2] = {
         {"", "layer"},      {"", "operation"},        {"a", NULL},    {"b", NULL},
         {"change", "code"}, {"interval", "or limit"}, {"", "verdict"}};
-    const json_t *rows = json_object_get(view->document, "comparisons"), *row;
-    size_t i;
+    const struct dwb_compared *compared = view->compared;
 
     view->table = dwb_table_new(7, 0x3c);
     view->r = view->table ? 0 : -ENOMEM;
     for (size_t line = 0; view->r == 0 && line < 2; line++)
-        for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-            add(view, DWB_STYLE_BOLD, names[i][line] ? names[i][line] : view->time_unit);
-    json_array_foreach(rows, i, row) if (view->r == 0)
-        add_row(view, row, json_array_get(rows, i + 1));
+        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+            add(view, DWB_STYLE_BOLD, names[i][line] ? names[i][line] : view->unit.name);
+    for (size_t i = 0; view->r == 0 && i < compared->n_rows; i++)
+        add_row(view, &compared->rows[i], i + 1 < compared->n_rows ? &compared->rows[i + 1] : NULL);
     return view->r;
 }
 
@@ -225,12 +196,14 @@ say(const struct view *view, FILE *out, const char *format, ...)
     dwb_terminal_wrap(out, line, INDENT, view->terminal->columns);
 }
 
-static void say_side(const struct view *view, const char *side, FILE *out)
+static void say_side(const struct view *view, size_t i, FILE *out)
 {
-    const json_t *job = json_object_get(view->document, side);
-    const json_t *first = json_array_get(json_object_get(view->document, "comparisons"), 0);
-    const char *what = text(json_object_get(first, side), "what"), *id = text(job, "id");
-    const char *name = text(job, "name"), *finished_at = text(job, "finished_at");
+    const char *side = i == DWB_COMPARED_A ? "a" : "b";
+    const struct dwb_compared *compared = view->compared;
+    const json_t *job = json_object_get(compared->document, side);
+    const char *what = compared->n_rows ? compared->rows[0].sides[i].what : NULL;
+    const char *id = text(job, "id"), *name = text(job, "name");
+    const char *finished_at = text(job, "finished_at");
 
     if (!what)
         what = id ? id : "-";
@@ -240,7 +213,7 @@ static void say_side(const struct view *view, const char *side, FILE *out)
 
 static void say_machine(const struct view *view, FILE *out)
 {
-    const json_t *machine = json_object_get(view->document, "machine");
+    const json_t *machine = json_object_get(view->compared->document, "machine");
     const char *reason = text(machine, "reason");
     double canary = number(machine, "canary_change"), peak = number(machine, "peak_change");
     double drift = number(machine, "drift");
@@ -272,7 +245,7 @@ static const char *format_value(const json_t *value, char buffer[VALUE_LENGTH + 
 
 static void say_differences(const struct view *view, const char *key, const char *title, FILE *out)
 {
-    const json_t *rows = json_object_get(view->document, key), *row;
+    const json_t *rows = json_object_get(view->compared->document, key), *row;
     char a[VALUE_LENGTH + 4], b[VALUE_LENGTH + 4];
     size_t i;
 
@@ -288,48 +261,47 @@ static void say_differences(const struct view *view, const char *key, const char
 static void say_overall(const struct view *view, FILE *out)
 {
     static const struct {
-        const char *verdict, *sentence;
-    } sentences[] = {
-        {"slower", "b is slower than a"},
-        {"faster", "b is faster than a"},
-        {"same", "b is as fast as a"},
-        {"not_resolved", "Not resolved whether b is slower than a"},
+        const char *sentence, *word;
+    } texts[DWB_COMPARED_N_VERDICTS] = {
+        [DWB_COMPARED_SLOWER] = {"b is slower than a", "slower"},
+        [DWB_COMPARED_FASTER] = {"b is faster than a", "faster"},
+        [DWB_COMPARED_SAME] = {"b is as fast as a", "the same"},
+        [DWB_COMPARED_NOT_RESOLVED] = {"Not resolved whether b is slower than a", "not resolved"},
     };
-    static const char *const keys[] = {"slower", "faster", "same", "not_resolved"};
-    static const char *const words[] = {"slower", "faster", "the same", "not resolved"};
-    const json_t *overall = json_object_get(view->document, "overall");
-    const char *verdict = text(overall, "verdict");
-    char line[256] = "";
-    size_t n = 0;
+    const struct dwb_compared *compared = view->compared;
+    const char *between = ": ";
 
-    for (size_t i = 0; verdict && i < sizeof(sentences) / sizeof(sentences[0]); i++)
-        if (strcmp(verdict, sentences[i].verdict) == 0)
-            n = (size_t)snprintf(line, sizeof(line), "%s", sentences[i].sentence);
-    for (size_t i = 0, n_said = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-        json_int_t count = json_integer_value(json_object_get(overall, keys[i]));
-
-        if (count > 0 && n < sizeof(line))
-            n += (size_t)snprintf(line + n, sizeof(line) - n, "%s%" JSON_INTEGER_FORMAT " %s",
-                                  n_said++ ? ", " : ": ", count, words[i]);
-    }
-    fprintf(out, "\n%s.\n", line);
+    fputc('\n', out);
+    for (size_t i = 0; compared->overall && i < DWB_COMPARED_N_VERDICTS; i++)
+        if (strcmp(compared->overall, dwb_compared_verdict_names[i]) == 0)
+            fputs(texts[i].sentence, out);
+    for (size_t i = 0; i < DWB_COMPARED_N_VERDICTS; i++)
+        if (compared->n_verdicts[i] > 0) {
+            fprintf(out, "%s%zu %s", between, compared->n_verdicts[i], texts[i].word);
+            between = ", ";
+        }
+    fputs(".\n", out);
 }
 
 int dwb_render_comparison(const json_t *document, const struct dwb_terminal *terminal, FILE *out)
 {
-    struct view view = {.document = document, .terminal = terminal};
-    int r;
+    DWB_CLEANUP(dwb_compared_freep) struct dwb_compared *compared = NULL;
+    int r = dwb_compared_new(document, &compared);
 
+    if (r < 0)
+        return r;
+    struct view view = {.compared = compared, .terminal = terminal};
     choose_time_unit(&view);
     r = fill(&view);
     if (r == 0) {
         unsigned gap = dwb_table_width(view.table, 2) > terminal->columns ? 1 : 2;
 
-        say_side(&view, "a", out);
-        say_side(&view, "b", out);
+        say_side(&view, DWB_COMPARED_A, out);
+        say_side(&view, DWB_COMPARED_B, out);
         fputc('\n', out);
         dwb_table_print(view.table, terminal, gap, out);
-        fputc('\n', out);
+        if (json_object_get(document, "machine"))
+            fputc('\n', out);
         say_machine(&view, out);
         say_differences(&view, "obstacles", "forced, although this differs", out);
         say_differences(&view, "differences", "environment", out);

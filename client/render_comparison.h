@@ -11,5 +11,5 @@
 #include <jansson.h>
 #include <stdio.h>
 
-/* 0 or -ENOMEM. */
+/* 0, -EINVAL when it is not a comparison document, -ENOMEM. */
 int dwb_render_comparison(const json_t *document, const struct dwb_terminal *terminal, FILE *out);

@@ -301,7 +301,6 @@ const struct dwb_verb dwb_verb_gate = {
         "    dwbenchctl gate --a separable --b fused example\n"
         "    dwbenchctl gate --a worker:old/dwbench-worker --b worker:new/dwbench-worker "
         "example\n\n"
-        "Here --replicates is 20 and --precision half of delta where they are not given.\n"
         "Exit status: 0 nothing is slower; 1 something is, twice; 5 not resolved.",
     .options = DWB_OPTION_SOCKET | DWB_OPTION_LAYER | DWB_OPTION_SIDES | DWB_OPTION_CONFIRM |
                DWB_OPTION_JOB | DWB_OPTION_REPORT | DWB_OPTION_OUTPUT | DWB_OPTION_TIMEOUT |

@@ -392,9 +392,6 @@ int dwb_daemon_main(const struct dwb_config *config)
         dwb_log(DWB_LOG_INFO, "ready: %s, measuring on CPU %u, %s",
                 daemon.inherited ? "inherited socket" : daemon.places.socket,
                 daemon.api.measure_cpu, dwb_loop_backend_name(daemon.loop));
-        if (geteuid() == 0)
-            dwb_log(DWB_LOG_WARNING, "runs as root and needs nothing of it: a service belongs to a "
-                                     "user of its own (dwbenchd.service does that)");
         sd_notifyf(0, "READY=1\nSTATUS=measuring on CPU %u, loop %s", daemon.api.measure_cpu,
                    dwb_loop_backend_name(daemon.loop));
         r = dwb_loop_run(daemon.loop);

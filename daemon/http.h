@@ -1,11 +1,11 @@
 #pragma once
 
 /*
- * HTTP over a listening Unix socket: the only file that sees libmicrohttpd, which parses; the loop
- * drives it (its epoll descriptor is one more poll). On top of it this file keeps what the library
- * does not: an absolute deadline for a request to arrive (its own timeout is per inactivity), caps
- * for head and body, the peer's uid, a connection quota per uid, answers that come later and
- * answers that stream.
+ * HTTP over a listening Unix socket: only the files behind this one see libmicrohttpd, which
+ * parses; the loop drives it (its epoll descriptor is one more poll). On top of it they keep
+ * what the library does not: an absolute deadline for a request to arrive (its own timeout is per
+ * inactivity), caps for head and body, the peer's uid, a connection quota per uid, answers that
+ * come later and answers that stream.
  *
  * An exchange is one request and its answer. The handler gets it once, when the whole body is
  * there, and must answer it exactly once: with dwb_http_reply, now or later, or with

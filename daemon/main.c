@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char help[] =
     "Usage: dwbenchd [OPTION]...\n"
@@ -26,6 +27,7 @@ static const char help[] =
     "      --measure-cpu N   CPU that measures; auto: the highest one allowed\n"
     "      --loop BACKEND    auto, uring or epoll\n"
     "      --log-level LEVEL error, warning, info or debug\n"
+    "      --allow-root      run as root all the same (nothing here needs it)\n"
     "      --check-config    say what is wrong with the configuration, and exit\n"
     "      --help            this text\n"
     "      --version         the version\n"
@@ -35,11 +37,18 @@ static const char help[] =
     "Exit status: 0 ended as asked, 1 failed at run time, 2 options, configuration, or another\n"
     "daemon is there already.\n";
 
+static const char refusal_of_root[] =
+    "dwbenchd: will not run as root: nothing here needs it, and whoever gets into it would be "
+    "root.\n"
+    "Use dwbenchd.service, or a user of its own: runuser -u dwbench -- dwbenchd ...\n"
+    "Where root is the only user there is (a container), say --allow-root.\n";
+
 enum {
     OPTION_HELP = 'h',
     OPTION_VERSION = 'V',
     OPTION_CONFIG = 'c',
     OPTION_CHECK = 'k',
+    OPTION_ALLOW_ROOT = 'r',
     OPTION_KEY = 1
 };
 
@@ -48,6 +57,7 @@ static const struct option options[] = {
     {"version", no_argument, NULL, OPTION_VERSION},
     {"config", required_argument, NULL, OPTION_CONFIG},
     {"check-config", no_argument, NULL, OPTION_CHECK},
+    {"allow-root", no_argument, NULL, OPTION_ALLOW_ROOT},
     {"socket", required_argument, NULL, OPTION_KEY},
     {"state-dir", required_argument, NULL, OPTION_KEY},
     {"worker", required_argument, NULL, OPTION_KEY},
@@ -62,7 +72,7 @@ static const struct option options[] = {
 
 struct command_line {
     const char *config_path; /* NULL = defaults */
-    bool check;
+    bool check, allow_root;
     const char *keys[16]; /* of the configuration, as flags gave them */
     const char *values[16];
     size_t n_keys;
@@ -101,6 +111,9 @@ static int parse_options(int argc, char **argv, struct command_line *line)
             break;
         case OPTION_CHECK:
             line->check = true;
+            break;
+        case OPTION_ALLOW_ROOT:
+            line->allow_root = true;
             break;
         case OPTION_KEY:
             if (line->n_keys == 16) {
@@ -159,6 +172,10 @@ int main(int argc, char **argv)
     if (line.check) {
         printf("%s: ok\n", line.config_path ? line.config_path : "defaults");
         return DWB_EXIT_OK;
+    }
+    if (geteuid() == 0 && !line.allow_root) {
+        fputs(refusal_of_root, stderr);
+        return DWB_EXIT_USAGE;
     }
     dwb_log_init("dwbenchd", (enum dwb_log_level)config.log_level);
     return dwb_daemon_main(&config);

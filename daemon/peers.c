@@ -2,13 +2,14 @@
 
 /* See peers.h. */
 
+#include "common/cleanup.h"
 #include "common/log.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
 struct dwb_peers_user {
@@ -54,6 +55,18 @@ static void remove_user(struct dwb_peers *peers, struct dwb_peers_user *user)
     free(user);
 }
 
+int dwb_peers_init(struct dwb_peers *peers)
+{
+    *peers = (struct dwb_peers){.left_fd = epoll_create1(EPOLL_CLOEXEC)};
+    return peers->left_fd < 0 ? -errno : 0;
+}
+
+void dwb_peers_deinit(struct dwb_peers *peers)
+{
+    dwb_closep(&peers->left_fd);
+    peers->left_fd = -1;
+}
+
 int dwb_peers_uid(int fd, uid_t *ret_uid)
 {
     struct ucred peer;
@@ -67,13 +80,17 @@ int dwb_peers_uid(int fd, uid_t *ret_uid)
 
 struct dwb_peer *dwb_peers_add(struct dwb_peers *peers, int fd, uid_t uid)
 {
-    struct dwb_peer *peer = calloc(1, sizeof(*peer));
+    dwb_cleanup_free struct dwb_peer *peer = calloc(1, sizeof(*peer));
+    /* That the other end is closed is reported whether asked for or not. */
+    struct epoll_event event = {.events = EPOLLET, .data.ptr = peer};
 
     if (!peer)
         return NULL;
     peer->user = add_user(peers, uid);
-    if (!peer->user) {
-        free(peer);
+    if (!peer->user)
+        return NULL;
+    if (epoll_ctl(peers->left_fd, EPOLL_CTL_ADD, fd, &event) < 0) {
+        remove_user(peers, peer->user);
         return NULL;
     }
     peer->fd = fd;
@@ -83,13 +100,15 @@ struct dwb_peer *dwb_peers_add(struct dwb_peers *peers, int fd, uid_t uid)
         peer->next->previous = peer;
     peers->first = peer;
     peers->n++;
-    return peer;
+    return dwb_steal(peer);
 }
 
 void dwb_peers_remove(struct dwb_peers *peers, struct dwb_peer *peer)
 {
     if (!peer)
         return;
+    /* A process that is just being forked may hold the socket past its close. */
+    epoll_ctl(peers->left_fd, EPOLL_CTL_DEL, peer->fd, NULL);
     if (peer->previous)
         peer->previous->next = peer->next;
     else
@@ -108,20 +127,27 @@ size_t dwb_peers_count(const struct dwb_peers *peers, uid_t uid)
     return user ? user->n : 0;
 }
 
-void dwb_peers_cut_late(struct dwb_peers *peers, uint64_t now_ns)
+bool dwb_peers_cut_late(struct dwb_peers *peers, uint64_t now_ns, size_t n_max)
 {
-    for (struct dwb_peer *peer = peers->first; peer; peer = peer->next)
+    for (struct dwb_peer *peer = peers->first; peer && n_max > 0; peer = peer->next)
         if (peer->deadline_ns && now_ns > peer->deadline_ns) {
             shutdown(peer->fd, SHUT_RDWR);
             peer->deadline_ns = 0;
+            n_max--;
         }
+    return n_max == 0;
 }
 
-bool dwb_peer_has_left(const struct dwb_peer *peer)
+size_t dwb_peers_take_left(struct dwb_peers *peers, struct dwb_peer *ret_left[DWB_PEERS_LEFT_MAX])
 {
-    struct pollfd state = {peer->fd, 0, 0};
+    struct epoll_event events[DWB_PEERS_LEFT_MAX];
+    int n = epoll_wait(peers->left_fd, events, DWB_PEERS_LEFT_MAX, 0);
 
-    return poll(&state, 1, 0) > 0 && (state.revents & (POLLHUP | POLLERR));
+    for (int i = 0; i < n; i++) {
+        ret_left[i] = events[i].data.ptr;
+        ret_left[i]->has_left = true;
+    }
+    return n > 0 ? (size_t)n : 0;
 }
 
 void dwb_peers_send_refusal(int fd, unsigned status, const char *title, const char *code)

@@ -39,7 +39,7 @@ class Service:
         self.socket = os.path.join(self.directory, "s")
         self.log = open(os.path.join(self.directory, "log"), "w", encoding="utf-8")
         self.process = subprocess.Popen(
-            [program(build, "dwbenchd"), "--socket", self.socket, "--state-dir",
+            [program(build, "dwbenchd"), "--allow-root", "--socket", self.socket, "--state-dir",
              os.path.join(self.directory, "state")], stdin=subprocess.DEVNULL, stderr=self.log)
 
     def __enter__(self):

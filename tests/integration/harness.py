@@ -77,9 +77,9 @@ class Daemon:
     # ---- life ----
 
     def command(self, *more):
-        return [DAEMON, "--config", self.config_path, "--socket", self.socket, "--state-dir",
-                self.state, "--worker", self.worker, "--loop", self.loop, "--log-level", "debug",
-                *more]
+        return [DAEMON, "--allow-root", "--config", self.config_path, "--socket", self.socket,
+                "--state-dir", self.state, "--worker", self.worker, "--loop", self.loop,
+                "--log-level", "debug", *more]
 
     def environment(self):
         return {**os.environ, "FAKE_WORKER_DIR": self.fake, **self.env}

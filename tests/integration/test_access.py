@@ -5,7 +5,9 @@ other UIDs inside and outside of the socket's group. Needs root, to become them.
 import json
 import os
 import stat
+import subprocess
 import sys
+import tempfile
 import unittest
 
 import harness
@@ -75,11 +77,16 @@ class Access(unittest.TestCase):
                 lines = dict(line.rstrip("\n").split(":\t", 1) for line in stream if ":\t" in line)
             self.assertEqual(set(lines["Uid"].split()), {str(SERVICE)})
             self.assertEqual(int(lines["CapEff"], 16), 0)
-            self.assertNotIn("runs as root", daemon.log())
 
-    def test_root_is_told(self):
-        with Daemon() as daemon:
-            self.assertIn("runs as root", daemon.log())
+    def test_root_is_refused(self):
+        with tempfile.TemporaryDirectory(dir="/tmp", prefix="daemon-test-") as directory:
+            socket, state = directory + "/s", directory + "/state"
+            done = subprocess.run([harness.DAEMON, "--socket", socket, "--state-dir", state],
+                                  capture_output=True, text=True, timeout=10)
+            self.assertEqual((done.returncode, done.stdout), (2, ""))
+            for word in ("root", "dwbenchd.service", "--allow-root"):
+                self.assertIn(word, done.stderr)
+            self.assertEqual(os.listdir(directory), [])
 
     def test_the_socket_is_the_groups(self):
         with PlainDaemon() as daemon:

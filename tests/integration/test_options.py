@@ -73,7 +73,7 @@ class Options(unittest.TestCase):
 
     def test_what_is_missing_is_named(self):
         with tempfile.TemporaryDirectory(dir="/tmp", prefix="daemon-test-") as directory:
-            place = ["--socket", directory + "/s", "--state-dir", directory + "/state"]
+            place = ["--allow-root", "--socket", directory + "/s", "--state-dir", directory + "/state"]
             for arguments, word in ((["--worker", "/does/not/exist"], "worker"),
                                     (["--worker", harness.FAKE_WORKER, "--measure-cpu", "4000"],
                                      "measure_cpu"),

@@ -77,7 +77,7 @@ START_TEST(test_comparison)
         ck_assert(has(text, "dws3 xnnpack"));
         ck_assert(has(text, "+10.00%"));
         ck_assert(has(text, "+9.90 .. +10.10%"));
-        ck_assert(has(text, "limit 21.00"));
+        ck_assert(has(text, "limit 21.0"));
         ck_assert(has(text, "not resolved"));
         ck_assert(has(text, "within what jobs differ by"));
         ck_assert(has(text, "another kernel: after, was before"));

@@ -283,6 +283,24 @@ START_TEST(test_comparison_least)
 }
 END_TEST
 
+/* Of two jobs the change is the code's, which the verdict is about, in every format. */
+START_TEST(test_comparison_of_jobs)
+{
+    static const char jobs[] =
+        "{\"schema\": \"dwbench.compare/1\", \"comparisons\": [{\"layer\": \"dws3\", \"change\": "
+        "{\"raw\": 0.07, \"code\": 0.1, \"median\": 0.02}, \"verdict\": \"slower\"}]}";
+    comparison_renderer *const renderers[] = {
+        dwb_render_comparison_junit, dwb_render_comparison_markdown, dwb_render_comparison_html};
+
+    for (size_t i = 0; i < 3; i++) {
+        dwb_cleanup_free char *text = render_comparison(json_loads(jobs, 0, NULL), renderers[i]);
+
+        ck_assert(has(text, "10.00%"));
+        ck_assert(!has(text, "2.00%") && !has(text, "7.00%"));
+    }
+}
+END_TEST
+
 START_TEST(test_not_a_comparison)
 {
     static const char *const texts[] = {"{}", "{\"schema\": \"dwbench.gate/1\"}",
@@ -374,6 +392,7 @@ static void add_tests(TCase *tests)
     tcase_add_test(tests, test_peer);
     tcase_add_test(tests, test_html_scale);
     tcase_add_test(tests, test_comparison_junit);
+    tcase_add_test(tests, test_comparison_of_jobs);
     tcase_add_test(tests, test_comparison_markdown);
     tcase_add_test(tests, test_comparison_html);
     tcase_add_test(tests, test_comparison_least);
