@@ -92,7 +92,6 @@ static const struct row {
 
     /* events */
     {"HEAD /v1/jobs/{JOB}/events", NULL, 200, "application/x-ndjson", {0}},
-    {"GET /v1/jobs/{JOB}/events", NULL, 200, "\"queued\"", {.stalls = true}},
     {"GET /v1/jobs/{JOB}/events", NULL, 200, "", {.listen = -ENOENT}},
     {"GET /v1/jobs/{DONE}/events", NULL, 200, "\"result\"", {0}},
     {"GET /v1/jobs/{DONE}/events", NULL, 200, "\"layer_index\":7", {.replicates = true}},
@@ -216,6 +215,24 @@ START_TEST(answers)
 }
 END_TEST
 
+/* Whoever still listens when the jobs go is told that it is over. */
+START_TEST(a_listener_at_the_end)
+{
+    static const char request[] = "GET /v1/jobs/{JOB}/events HTTP/1.1\r\nHost: l\r\n\r\n";
+    static const struct api_says stalls = {.stalls = true};
+    char text[256];
+    const char *answer;
+
+    signal(SIGPIPE, SIG_IGN);
+    dwb_world_open();
+    size_t n = dwb_world_fill_in(request, strlen(request), text, sizeof(text));
+    api_let(&stalls);
+    n = dwb_world_exchange(text, n, NULL, &answer);
+    ck_assert_ptr_nonnull(memmem(answer, n, "\"queued\"", strlen("\"queued\"")));
+    dwb_world_close();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("api");
@@ -226,6 +243,7 @@ int main(void)
     tcase_set_timeout(tests, 60);
     tcase_add_unchecked_fixture(tests, api_make_plugins, api_remove_plugins);
     tcase_add_test(tests, answers);
+    tcase_add_test(tests, a_listener_at_the_end);
     suite_add_tcase(suite, tests);
     srunner_run_all(runner, CK_NORMAL);
     n_failed = srunner_ntests_failed(runner);
