@@ -15,6 +15,7 @@
 #include "common/record.h"
 
 #include "common/cleanup.h"
+#include "common/json.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -197,35 +198,33 @@ json_t *dwb_record_to_json(const struct dwb_record *record)
     return object;
 }
 
-/* Copies a JSON string that fits, NUL included, and holds no control character. */
-static int take_text(const json_t *value, char *buffer, size_t size)
+/* What the decoders are given is a value of an array or of json_unpack: never NULL. */
+static bool is_number(const json_t *value)
 {
-    const char *text = json_string_value(value);
-    size_t length = json_string_length(value);
-
-    if (!text || length >= size)
-        return -EINVAL;
-    for (size_t i = 0; i < length; i++)
-        if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
-            return -EINVAL;
-    memcpy(buffer, text, length + 1);
-    return 0;
+    return json_typeof(value) == JSON_INTEGER || json_typeof(value) == JSON_REAL;
 }
 
-static int take_count(const json_t *value, uint64_t min, uint64_t max, uint64_t *ret_count)
+static bool is_string(const json_t *value, const char *wanted)
+{
+    const char *text = json_string_value(value);
+
+    return text && strcmp(text, wanted) == 0;
+}
+
+static int take_count(const json_t *value, uint64_t max, uint64_t *ret_count)
 {
     json_int_t n = json_integer_value(value);
 
-    if (!json_is_integer(value) || n < 0 || (uint64_t)n < min || (uint64_t)n > max)
+    if (json_typeof(value) != JSON_INTEGER || n < 0 || (uint64_t)n > max)
         return -EINVAL;
     *ret_count = (uint64_t)n;
     return 0;
 }
 
-static int take_count32(const json_t *value, uint32_t min, uint32_t max, uint32_t *ret_count)
+static int take_count32(const json_t *value, uint32_t max, uint32_t *ret_count)
 {
     uint64_t n;
-    int r = take_count(value, min, max, &n);
+    int r = take_count(value, max, &n);
 
     if (r == 0)
         *ret_count = (uint32_t)n;
@@ -238,7 +237,7 @@ static int take_seed(const json_t *value, uint64_t *ret_seed)
     char *end;
 
     if (!text)
-        return take_count(value, 0, INT64_MAX, ret_seed);
+        return take_count(value, INT64_MAX, ret_seed);
     if (text[0] < '1' || text[0] > '9') /* strtoull takes blanks and signs, a seed has none */
         return -EINVAL;
     errno = 0;
@@ -276,21 +275,23 @@ static int take_subject(json_t *item, struct dwb_subject *subject)
         return -EINVAL;
     name = json_string_value(operation);
     if (!name || dwb_operation_from_name(name, &subject->operation) < 0 ||
-        take_text(backend, subject->backend, sizeof subject->backend) < 0 ||
-        take_text(isa, subject->isa, sizeof subject->isa) < 0 ||
-        take_text(kernel, subject->kernel, sizeof subject->kernel) < 0 ||
-        take_text(algorithm, subject->algorithm, sizeof subject->algorithm) < 0 ||
-        take_text(level, subject->level, sizeof subject->level) < 0 ||
-        take_count(nominal, 0, INT64_MAX, &subject->macs_nominal) < 0 ||
-        take_count(executed, 0, INT64_MAX, &subject->macs_executed) < 0 ||
-        take_count(bytes, 0, INT64_MAX, &subject->bytes) < 0 ||
-        take_count32(verified, 0, UINT32_MAX, &subject->verified) < 0 ||
-        take_count32(mismatched, 0, subject->verified, &subject->mismatched) < 0)
+        dwb_json_take_text(backend, subject->backend, sizeof subject->backend) < 0 ||
+        dwb_json_take_text(isa, subject->isa, sizeof subject->isa) < 0 ||
+        dwb_json_take_text(kernel, subject->kernel, sizeof subject->kernel) < 0 ||
+        dwb_json_take_text(algorithm, subject->algorithm, sizeof subject->algorithm) < 0 ||
+        dwb_json_take_text(level, subject->level, sizeof subject->level) < 0 ||
+        take_count(nominal, INT64_MAX, &subject->macs_nominal) < 0 ||
+        take_count(executed, INT64_MAX, &subject->macs_executed) < 0 ||
+        take_count(bytes, INT64_MAX, &subject->bytes) < 0 ||
+        take_count32(verified, UINT32_MAX, &subject->verified) < 0 ||
+        take_count32(mismatched, subject->verified, &subject->mismatched) < 0)
         return -EINVAL;
-    if (!json_is_null(worst) && !(json_is_number(worst) && json_number_value(worst) >= 0))
-        return -EINVAL;
-    subject->worst_error = json_is_null(worst) ? INFINITY : json_number_value(worst);
-    return 0;
+    if (json_typeof(worst) == JSON_NULL) {
+        subject->worst_error = INFINITY;
+        return 0;
+    }
+    subject->worst_error = json_number_value(worst);
+    return is_number(worst) && subject->worst_error >= 0 ? 0 : -EINVAL;
 }
 
 /* Both are younger than the rest: a record of the store may be without them. */
@@ -298,13 +299,14 @@ static int take_outcome(const json_t *outcome, const json_t *overhead, struct dw
 {
     counter->outcome =
         counter->source == DWB_SOURCE_NONE ? DWB_OUTCOME_FAILED : DWB_OUTCOME_COUNTED;
+    const char *name = json_string_value(outcome);
+
     if (outcome &&
-        (!json_is_string(outcome) ||
-         dwb_outcome_from_name(json_string_value(outcome), &counter->outcome) < 0 ||
+        (!name || dwb_outcome_from_name(name, &counter->outcome) < 0 ||
          (counter->source == DWB_SOURCE_NONE) == (counter->outcome == DWB_OUTCOME_COUNTED)))
         return -EINVAL;
-    counter->has_overhead = overhead && !json_is_null(overhead);
-    return counter->has_overhead ? take_count(overhead, 0, INT64_MAX, &counter->overhead) : 0;
+    counter->has_overhead = overhead && json_typeof(overhead) != JSON_NULL;
+    return counter->has_overhead ? take_count(overhead, INT64_MAX, &counter->overhead) : 0;
 }
 
 static int take_counter(json_t *item, struct dwb_counter *counter)
@@ -314,17 +316,18 @@ static int take_counter(json_t *item, struct dwb_counter *counter)
     if (json_unpack_ex(item, NULL, JSON_STRICT, "{s:o, s:o, s:o, s:o, s:o, s?o, s?o}", "name",
                        &name, "event", &event, "unit", &unit, "source", &source, "reason", &reason,
                        "outcome", &outcome, "overhead", &overhead) < 0 ||
-        take_text(name, counter->name, sizeof counter->name) < 0 || counter->name[0] == '\0' ||
-        take_text(event, counter->event, sizeof counter->event) < 0 ||
-        take_text(unit, counter->unit, sizeof counter->unit) < 0 ||
-        take_text(reason, counter->reason, sizeof counter->reason) < 0)
+        dwb_json_take_text(name, counter->name, sizeof counter->name) < 0 ||
+        counter->name[0] == '\0' ||
+        dwb_json_take_text(event, counter->event, sizeof counter->event) < 0 ||
+        dwb_json_take_text(unit, counter->unit, sizeof counter->unit) < 0 ||
+        dwb_json_take_text(reason, counter->reason, sizeof counter->reason) < 0)
         return -EINVAL;
-    if (json_is_null(source)) {
+    if (json_typeof(source) == JSON_NULL) {
         counter->source = DWB_SOURCE_NONE;
         return take_outcome(outcome, overhead, counter);
     }
-    for (unsigned i = DWB_SOURCE_HARDWARE; json_is_string(source) && i <= DWB_SOURCE_SIMULATED; i++)
-        if (strcmp(json_string_value(source), source_names[i]) == 0) {
+    for (unsigned i = DWB_SOURCE_HARDWARE; i <= DWB_SOURCE_SIMULATED; i++)
+        if (is_string(source, source_names[i])) {
             counter->source = (enum dwb_source)i;
             return take_outcome(outcome, overhead, counter);
         }
@@ -334,10 +337,10 @@ static int take_counter(json_t *item, struct dwb_counter *counter)
 /* Rows are arrays of exactly n_columns counts. */
 static int take_row(const json_t *row, uint64_t *columns, size_t n_columns)
 {
-    if (!json_is_array(row) || json_array_size(row) != n_columns)
+    if (json_array_size(row) != n_columns) /* 0 of what is no array */
         return -EINVAL;
     for (size_t i = 0; i < n_columns; i++)
-        if (take_count(json_array_get(row, i), 0, INT64_MAX, &columns[i]) < 0)
+        if (take_count(json_array_get(row, i), INT64_MAX, &columns[i]) < 0)
             return -EINVAL;
     return 0;
 }
@@ -384,7 +387,7 @@ static int take_reading(const json_t *row, const struct dwb_record *record,
 static int make_room(const json_t *array, size_t max, size_t item_size, void *ret_items,
                      size_t *ret_n)
 {
-    if (!json_is_array(array) || json_array_size(array) > max)
+    if (json_typeof(array) != JSON_ARRAY || json_array_size(array) > max)
         return -EINVAL;
     void *items = calloc(json_array_size(array) + 1, item_size);
     if (!items)
@@ -432,16 +435,16 @@ static int take_samples_and_readings(const json_t *samples, const json_t *readin
 
 static int take_omission(json_t *item, struct dwb_omission *omission)
 {
-    json_t *operation, *backend, *reason;
+    const char *operation;
+    json_t *backend, *reason;
 
-    if (json_unpack_ex(item, NULL, JSON_STRICT, "{s:o, s:o, s:o}", "operation", &operation,
+    if (json_unpack_ex(item, NULL, JSON_STRICT, "{s:s, s:o, s:o}", "operation", &operation,
                        "backend", &backend, "reason", &reason) < 0 ||
-        !json_is_string(operation) ||
-        dwb_operation_from_name(json_string_value(operation), &omission->operation) < 0 ||
+        dwb_operation_from_name(operation, &omission->operation) < 0 ||
         omission->operation > DWB_OPERATION_SEPARABLE ||
-        take_text(backend, omission->backend, sizeof omission->backend) < 0 ||
+        dwb_json_take_text(backend, omission->backend, sizeof omission->backend) < 0 ||
         omission->backend[0] == '\0' ||
-        take_text(reason, omission->reason, sizeof omission->reason) < 0 ||
+        dwb_json_take_text(reason, omission->reason, sizeof omission->reason) < 0 ||
         omission->reason[0] == '\0')
         return -EINVAL;
     return 0;
@@ -473,6 +476,7 @@ int dwb_record_from_json(const json_t *object, struct dwb_record **ret_record)
     json_t *type, *schema, *layer, *replicate, *cpu, *seed, *cache, *elapsed, *kernel;
     json_t *subjects, *samples, *counters, *readings, *environment;
     json_t *omissions = NULL, *simulation = NULL;
+    const char *mode;
     int r;
 
     /* json_unpack does not write to what it reads, but its parameter is not const. */
@@ -485,20 +489,20 @@ int dwb_record_from_json(const json_t *object, struct dwb_record **ret_record)
                        &counters, "readings", &readings, "environment", &environment, "omissions",
                        &omissions, "simulation", &simulation) < 0)
         return -EINVAL;
-    if (!json_is_string(type) || strcmp(json_string_value(type), "replicate") != 0 ||
-        !json_is_string(schema) || strcmp(json_string_value(schema), DWB_RECORD_SCHEMA) != 0 ||
-        !json_is_string(cache) || !json_is_object(environment))
+    mode = json_string_value(cache);
+    if (!is_string(type, "replicate") || !is_string(schema, DWB_RECORD_SCHEMA) || !mode ||
+        json_typeof(environment) != JSON_OBJECT)
         return -EINVAL;
 
     record = calloc(1, sizeof *record);
     if (!record)
         return -ENOMEM;
     if (dwb_layer_from_json(layer, &record->layer) < 0 ||
-        dwb_cache_mode_from_name(json_string_value(cache), &record->cache) < 0 ||
-        take_count32(replicate, 0, UINT32_MAX, &record->replicate) < 0 ||
-        take_count32(cpu, 0, UINT32_MAX, &record->cpu) < 0 || take_seed(seed, &record->seed) < 0 ||
-        take_count(elapsed, 0, INT64_MAX, &record->elapsed_ns) < 0 ||
-        take_count(kernel, 0, INT64_MAX, &record->kernel_ns) < 0)
+        dwb_cache_mode_from_name(mode, &record->cache) < 0 ||
+        take_count32(replicate, UINT32_MAX, &record->replicate) < 0 ||
+        take_count32(cpu, UINT32_MAX, &record->cpu) < 0 || take_seed(seed, &record->seed) < 0 ||
+        take_count(elapsed, INT64_MAX, &record->elapsed_ns) < 0 ||
+        take_count(kernel, INT64_MAX, &record->kernel_ns) < 0)
         return -EINVAL;
     r = take_subjects_and_counters(subjects, counters, record);
     if (r == 0)

@@ -8,6 +8,7 @@
 #include "common/simulation.h"
 
 #include "common/cleanup.h"
+#include "common/json.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -130,40 +131,27 @@ json_t *dwb_simulation_to_json(const struct dwb_simulation *simulation)
                      items);
 }
 
-static int take_text(const json_t *value, char *buffer, size_t size)
-{
-    const char *text = json_string_value(value);
-
-    if (!text || json_string_length(value) >= size || strlen(text) != json_string_length(value))
-        return -EINVAL;
-    for (const char *c = text; *c; c++)
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            return -EINVAL;
-    memcpy(buffer, text, strlen(text) + 1);
-    return 0;
-}
-
 static int take_item(json_t *object, size_t n_subjects, struct dwb_simulated *item)
 {
-    json_t *subject, *kernel, *isa, *reason, *counts, *count;
-    size_t i;
+    json_t *kernel, *isa, *reason, *counts;
+    json_int_t subject;
 
-    if (json_unpack_ex(object, NULL, JSON_STRICT, "{s:o, s:o, s:o, s:o, s:o}", "subject", &subject,
+    if (json_unpack_ex(object, NULL, JSON_STRICT, "{s:I, s:o, s:o, s:o, s:o}", "subject", &subject,
                        "kernel", &kernel, "isa", &isa, "reason", &reason, "counts", &counts) < 0 ||
-        !json_is_integer(subject) || json_integer_value(subject) < 0 ||
-        (uint64_t)json_integer_value(subject) >= n_subjects ||
-        take_text(kernel, item->kernel, sizeof item->kernel) < 0 ||
-        take_text(isa, item->isa, sizeof item->isa) < 0 ||
-        take_text(reason, item->reason, sizeof item->reason) < 0)
+        subject < 0 || (uint64_t)subject >= n_subjects ||
+        dwb_json_take_text(kernel, item->kernel, sizeof item->kernel) < 0 ||
+        dwb_json_take_text(isa, item->isa, sizeof item->isa) < 0 ||
+        dwb_json_take_text(reason, item->reason, sizeof item->reason) < 0)
         return -EINVAL;
-    item->subject = (uint32_t)json_integer_value(subject);
-    item->counted = !json_is_null(counts);
+    item->subject = (uint32_t)subject;
+    item->counted = json_typeof(counts) != JSON_NULL;
     if (item->counted != (item->reason[0] == '\0') ||
         (item->counted && json_array_size(counts) != DWB_N_SIMULATED))
         return -EINVAL;
-    json_array_foreach(counts, i, count)
-    {
-        if (!json_is_integer(count) || json_integer_value(count) < 0)
+    for (size_t i = 0; i < json_array_size(counts); i++) {
+        const json_t *count = json_array_get(counts, i);
+
+        if (json_typeof(count) != JSON_INTEGER || json_integer_value(count) < 0)
             return -EINVAL;
         item->counts[i] = (uint64_t)json_integer_value(count);
     }
@@ -174,22 +162,22 @@ int dwb_simulation_from_json(const json_t *object, size_t n_subjects,
                              struct dwb_simulation **ret_simulation)
 {
     DWB_CLEANUP(dwb_simulation_freep) struct dwb_simulation *simulation = NULL;
-    json_t *tool, *note, *origin, *geometry, *items;
+    json_t *tool, *note, *origin, *items;
+    const char *geometry;
 
     /* json_unpack does not write to what it reads, but its parameter is not const. */
-    if (json_unpack_ex((json_t *)(uintptr_t)object, NULL, JSON_STRICT, "{s:o, s:o, s:o, s:o, s:o}",
+    if (json_unpack_ex((json_t *)(uintptr_t)object, NULL, JSON_STRICT, "{s:o, s:o, s:o, s:s, s:o}",
                        "tool", &tool, "note", &note, "origin", &origin, "geometry", &geometry,
                        "items", &items) < 0 ||
-        !json_is_array(items) || json_array_size(items) > n_subjects)
+        json_typeof(items) != JSON_ARRAY || json_array_size(items) > n_subjects)
         return -EINVAL;
     simulation = calloc(1, sizeof *simulation);
     if (!simulation)
         return -ENOMEM;
-    if (take_text(tool, simulation->tool, sizeof simulation->tool) < 0 ||
-        take_text(note, simulation->note, sizeof simulation->note) < 0 ||
-        take_text(origin, simulation->origin, sizeof simulation->origin) < 0 ||
-        !json_is_string(geometry) ||
-        dwb_geometry_parse(json_string_value(geometry), &simulation->geometry) < 0)
+    if (dwb_json_take_text(tool, simulation->tool, sizeof simulation->tool) < 0 ||
+        dwb_json_take_text(note, simulation->note, sizeof simulation->note) < 0 ||
+        dwb_json_take_text(origin, simulation->origin, sizeof simulation->origin) < 0 ||
+        dwb_geometry_parse(geometry, &simulation->geometry) < 0)
         return -EINVAL;
     simulation->items = calloc(json_array_size(items) + 1, sizeof *simulation->items);
     if (!simulation->items)

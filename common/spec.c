@@ -7,7 +7,6 @@
 
 #include "common/cleanup.h"
 #include "common/spec_internal.h"
-#include "common/theory.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -309,7 +308,6 @@ static bool check_resolved(const struct dwb_spec *spec, size_t i, const struct d
     const struct dwb_layer *layer = &spec->layers[i];
     unsigned line = place ? place->line : 0, column = place ? place->column : 0;
     size_t n_before = diags->n + diags->n_dropped;
-    struct dwb_theory theory;
     uint64_t bytes;
 
     if (layer->in_channels > DWB_CHANNELS_MAX || layer->out_channels > DWB_CHANNELS_MAX)
@@ -325,7 +323,7 @@ static bool check_resolved(const struct dwb_spec *spec, size_t i, const struct d
                       "leaves no output: with padding valid, Dk (%" PRIu32
                       ") must not be larger than Dx (%" PRIu32 ")",
                       layer->kernel_size, layer->input_size);
-    else if (dwb_layer_memory(layer, &bytes) < 0 || dwb_theory_of(layer, &theory) < 0)
+    else if (dwb_layer_memory(layer, &bytes) < 0)
         dwb_diags_add(diags, line, column, layer->name, NULL,
                       "is too large: a tensor has more than %" PRIu64 " elements",
                       DWB_LAYER_ELEMENTS_MAX);

@@ -193,7 +193,9 @@ static int read_option(const struct reader *reader, const struct dwb_yaml_node *
     r = dwb_spec_option(spec, key->text, text ? text : "", message);
     if (r == -ENOENT)
         return 0;
-    if ((text || scalar_text(reader, key->text, item)) && r < 0)
+    if (!text)
+        (void)scalar_text(reader, key->text, item); /* says that it is no single value */
+    else if (r < 0)
         find_at(reader, item, key->text, text, message);
     return 1;
 }

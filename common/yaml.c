@@ -43,7 +43,7 @@ void dwb_yaml_free(struct dwb_yaml_node *root)
 
 struct dwb_yaml_node *dwb_yaml_get(const struct dwb_yaml_node *mapping, const char *key)
 {
-    if (!mapping || mapping->type != DWB_YAML_MAPPING)
+    if (mapping->type != DWB_YAML_MAPPING)
         return NULL;
     for (size_t i = 0; i < mapping->n_items; i++) {
         if (strcmp(mapping->keys[i]->text, key) == 0)
@@ -89,8 +89,9 @@ static int parser_error(struct walker *walker)
     const char *problem = parser->problem ? parser->problem : "cannot be parsed";
     yaml_mark_t mark = parser->problem_mark;
 
-    /* libyaml takes some failures of malloc for the end of a token and words them as syntax. */
-    if (parser->error == YAML_MEMORY_ERROR || errno == ENOMEM)
+    /* libyaml takes some failures of malloc for the end of a token and words them as syntax, so
+     * errno says it and not its error. */
+    if (errno == ENOMEM)
         return -ENOMEM;
     if (parser->error == YAML_READER_ERROR) {
         reader_error(walker, problem);
@@ -313,13 +314,10 @@ static int read_node(struct walker *walker, const yaml_event_t *event, unsigned 
         return read_sequence(walker, event, depth + 1, ret_node);
     case YAML_MAPPING_START_EVENT:
         return read_mapping(walker, event, depth + 1, ret_node);
-    case YAML_ALIAS_EVENT:
+    default: /* an alias: the grammar has no other event where a value stands */
         add_at(walker, event->start_mark, (const char *)event->data.alias.anchor,
                "is an alias; anchors and aliases are not allowed: write the value out");
         return 0;
-    default:
-        add_at(walker, event->start_mark, NULL, "a value was expected here");
-        return -EINVAL;
     }
 }
 
@@ -367,8 +365,8 @@ static int read_stream(struct walker *walker, struct dwb_yaml_node **ret_root)
     r = expect_end(walker);
     if (r < 0)
         return r;
-    if (walker->diags->n + walker->diags->n_dropped > walker->n_before || !root)
-        return -EINVAL;
+    if (walker->diags->n + walker->diags->n_dropped > walker->n_before)
+        return -EINVAL; /* so it is where an alias is all there is */
     *ret_root = dwb_steal(root);
     return 0;
 }

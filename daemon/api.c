@@ -165,8 +165,6 @@ static bool allow(struct dwb_http_exchange *exchange, unsigned methods)
 
 static void route_jobs(struct dwb_api *api, struct dwb_http_exchange *exchange)
 {
-    if (!allow(exchange, GET | POST))
-        return;
     if (method_bit(dwb_http_method(exchange)) == POST)
         dwb_api_jobs_submit(api, exchange);
     else
@@ -247,7 +245,7 @@ static bool reply_refusal(const struct dwb_api *api, struct dwb_http_exchange *e
         dwb_problem_reply(exchange, 431, "head_too_large", "a head has at most %llu bytes",
                           (unsigned long long)api->config->head_bytes_max);
         break;
-    case DWB_HTTP_BAD_HEAD:
+    default: /* DWB_HTTP_BAD_HEAD */
         dwb_problem_reply(exchange, 400, "invalid_header",
                           "a header field is malformed, there twice, or contradicts another");
     }

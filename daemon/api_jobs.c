@@ -36,8 +36,8 @@ json_t *dwb_api_jobs_object(const struct dwb_api *api, const struct dwb_job_row 
     dwb_jobs_status(api->jobs, row->id, &status);
     json_t *job = json_pack(
         "{s:s, s:s, s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:o}", "id", row->id, "name", row->name,
-        "state", dwb_job_state_name(row->state), "reason", row->reason ? row->reason : "", "uid",
-        (json_int_t)row->uid, "created_at", dwb_clock_to_json(row->created_ns), "started_at",
+        "state", dwb_job_state_name(row->state), "reason", row->reason, "uid", (json_int_t)row->uid,
+        "created_at", dwb_clock_to_json(row->created_ns), "started_at",
         dwb_clock_to_json(row->started_ns), "finished_at", dwb_clock_to_json(row->finished_ns),
         "queue_position", status.position ? json_integer((json_int_t)status.position) : json_null(),
         "progress", status.running ? progress_object(&status.totals) : json_null());

@@ -10,6 +10,7 @@
 #include "common/json_memory.h"
 #include "daemon/problem.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -92,7 +93,7 @@ static void reply_refused(struct submit *submit, int result)
         return;
     default:
         dwb_problem_reply(exchange, 503, "store_failed", "the job cannot be stored: %s",
-                          strerror(result < 0 ? -result : EIO));
+                          strerror(-result));
     }
 }
 
@@ -150,21 +151,22 @@ static void refuse_option(struct submit *submit, const char *code, const char *f
 static bool check_isa(struct submit *submit, const json_t *machine, const char *field,
                       enum dwb_isa wanted_isa)
 {
-    const json_t *isas = json_object_get(machine, "isas"), *isa;
-    const char *wanted = dwb_isa_name(wanted_isa);
+    const json_t *isas = json_object_get(machine, "isas");
+    const char *wanted = dwb_isa_name(wanted_isa), *comma = "";
     char reason[256] = "this machine lacks it; there are: ";
-    size_t i, n = strlen(reason);
+    size_t n = strlen(reason);
 
     if (wanted_isa == DWB_ISA_AUTO || json_array_size(isas) == 0)
         return true;
-    json_array_foreach(isas, i, isa)
-    {
-        const char *name = json_string_value(isa);
+    for (size_t i = 0; i < json_array_size(isas); i++) {
+        const char *name = json_string_value(json_array_get(isas, i));
 
         if (name && strcmp(name, wanted) == 0)
             return true;
-        if (name && n < sizeof(reason))
-            n += (size_t)snprintf(reason + n, sizeof(reason) - n, "%s%s", i ? ", " : "", name);
+        if (name && n < sizeof(reason)) {
+            n += (size_t)snprintf(reason + n, sizeof(reason) - n, "%s%s", comma, name);
+            comma = ", ";
+        }
     }
     refuse_option(submit, "isa_not_available", field, wanted, reason);
     return false;
@@ -180,11 +182,10 @@ static uint32_t backends_of(const struct dwb_side *side)
 static bool check_backends(struct submit *submit, const json_t *machine, const char *field,
                            uint32_t wanted)
 {
-    const json_t *backend;
-    size_t i;
+    const json_t *backends = json_object_get(machine, "backends");
 
-    json_array_foreach(json_object_get(machine, "backends"), i, backend)
-    {
+    for (size_t i = 0; i < json_array_size(backends); i++) {
+        const json_t *backend = json_array_get(backends, i);
         const char *name = json_string_value(json_object_get(backend, "name"));
         const char *reason = json_string_value(json_object_get(backend, "reason"));
         uint32_t bit;
@@ -202,8 +203,8 @@ static bool check_backends(struct submit *submit, const json_t *machine, const c
 static void append_plugins(const char *directory, char *text, size_t size)
 {
     char reason[DWB_PLUGIN_REASON_MAX];
-    json_t *list = NULL, *plugin;
-    size_t i, n = strlen(text);
+    json_t *list = NULL;
+    size_t n = strlen(text);
 
     if (dwb_plugins_list(directory, reason, &list) < 0)
         return;
@@ -211,9 +212,9 @@ static void append_plugins(const char *directory, char *text, size_t size)
                           json_array_size(list) ? "; there are: "
                                                 : "; it is "
                                                   "empty");
-    json_array_foreach(list, i, plugin) if (n < size) n +=
-        (size_t)snprintf(text + n, size - n, "%s%s", i ? ", " : "",
-                         json_string_value(json_object_get(plugin, "name")));
+    for (size_t i = 0; i < json_array_size(list) && n < size; i++)
+        n += (size_t)snprintf(text + n, size - n, "%s%s", i ? ", " : "",
+                              json_string_value(json_object_get(json_array_get(list, i), "name")));
     json_decref(list);
 }
 
@@ -299,11 +300,9 @@ static bool check_limits(struct submit *submit)
 {
     const struct dwb_api *api = submit->api;
     const struct dwb_spec *spec = submit->spec;
-    struct dwb_estimate estimate = {0};
+    struct dwb_estimate estimate;
 
-    int r = dwb_estimate_of(spec, &estimate);
-    if (r < 0)
-        estimate.memory_bytes = INT64_MAX;
+    dwb_estimate_of(spec, &estimate);
     if (estimate.memory_bytes > api->memory_bytes_max) {
         dwb_problem_reply_with(submit->exchange, 422, "too_much_memory",
                                limit_members(spec, estimate.memory_layer, estimate.memory_bytes,
@@ -336,7 +335,7 @@ static bool check_key(struct submit *submit)
         return true;
     bool visible = length > 0 && length < DWB_IDEMPOTENCY_KEY_MAX;
     for (size_t i = 0; i < length; i++)
-        visible &= key[i] > ' ' && key[i] < 0x7f;
+        visible &= isgraph((unsigned char)key[i]) != 0;
     if (!visible) {
         dwb_problem_reply(submit->exchange, 400, "invalid_header",
                           "Idempotency-Key must be 1 to %d visible ASCII characters",

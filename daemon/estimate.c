@@ -69,7 +69,12 @@ static uint64_t layer_time_ns(const struct dwb_spec *spec, const struct dwb_laye
                : total_ns;
 }
 
-int dwb_estimate_of(const struct dwb_spec *spec, struct dwb_estimate *ret_estimate)
+static uint64_t at_most_int64(uint64_t n)
+{
+    return n < INT64_MAX ? n : INT64_MAX;
+}
+
+void dwb_estimate_of(const struct dwb_spec *spec, struct dwb_estimate *ret_estimate)
 {
     struct dwb_estimate estimate = {0};
     uint64_t longest_ns = 0;
@@ -78,26 +83,24 @@ int dwb_estimate_of(const struct dwb_spec *spec, struct dwb_estimate *ret_estima
     for (size_t i = 0; i < spec->n_layers; i++) {
         uint64_t bytes = 0;
         uint64_t time_ns = layer_time_ns(spec, &spec->layers[i]);
-        int r = dwb_layer_memory(&spec->layers[i], &bytes);
+
+        if (dwb_layer_memory(&spec->layers[i], &bytes) < 0)
+            bytes = INT64_MAX;
         /* A second side has packed weights of its own, less than half of what one side needs. */
-        if (r == 0 && dwb_spec_compares(spec))
-            bytes += bytes / 2;
-        if (r < 0 || time_ns == UINT64_MAX) {
-            ret_estimate->memory_layer = ret_estimate->time_layer = i;
-            return -EOVERFLOW;
-        }
-        if (bytes + process_bytes > estimate.memory_bytes) {
-            estimate.memory_bytes = bytes + process_bytes;
+        if (dwb_spec_compares(spec))
+            bytes = add(bytes, bytes / 2);
+        bytes = at_most_int64(add(bytes, process_bytes));
+        if (bytes > estimate.memory_bytes) {
+            estimate.memory_bytes = bytes;
             estimate.memory_layer = i;
         }
         if (time_ns > longest_ns) {
             longest_ns = time_ns;
             estimate.time_layer = i;
         }
-        estimate.time_ns = add(estimate.time_ns, time_ns);
+        estimate.time_ns = at_most_int64(add(estimate.time_ns, time_ns));
     }
     *ret_estimate = estimate;
-    return 0;
 }
 
 uint64_t dwb_estimate_deadline_ns(const struct dwb_spec *spec, size_t layer, bool simulates,

@@ -16,8 +16,8 @@ struct dwb_estimate {
     size_t time_layer;     /* the layer that takes longest */
 };
 
-/* 0; -EOVERFLOW when a figure does not fit (ret->memory_layer and time_layer name the layer). */
-int dwb_estimate_of(const struct dwb_spec *spec, struct dwb_estimate *ret_estimate);
+/* What is more than INT64_MAX, which JSON has no number for, is INT64_MAX. */
+void dwb_estimate_of(const struct dwb_spec *spec, struct dwb_estimate *ret_estimate);
 
 /* Timed calls and warm-up of one replicate. */
 uint64_t dwb_estimate_slice_ns(const struct dwb_options *options);

@@ -56,5 +56,5 @@ int dwb_request_parse(const char *text, size_t length, struct dwb_diags *diags,
 int dwb_request_set(struct dwb_request *request, const char *flag, const char *value,
                     struct dwb_diags *diags);
 
-/* A layer that has an output and fits the limits of common/layer.h. 0; -EINVAL with a finding. */
+/* Whether it is whole: a layer, what its plugins and its sides need. 0; -EINVAL with a finding. */
 int dwb_request_check(const struct dwb_request *request, struct dwb_diags *diags);

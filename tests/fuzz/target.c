@@ -12,6 +12,7 @@
 #include "common/record.h"
 #include "common/spec.h"
 #include "daemon/config.h"
+#include "measure/request.h"
 
 #include <errno.h>
 #include <math.h>
@@ -241,5 +242,63 @@ int dwb_target_record(const char *text, size_t length, struct dwb_diags *diags)
     if (record)
         check_record(record);
     dwb_record_free(record);
+    return r;
+}
+
+/* ---- what a worker is asked ---- */
+
+static bool takes_layer(const struct dwb_layer *layer)
+{
+    uint64_t bytes;
+
+    return dwb_layer_output_size(layer) > 0 && dwb_layer_memory(layer, &bytes) == 0;
+}
+
+static void check_request(const struct dwb_request *request)
+{
+    static struct dwb_diags diags;
+    struct dwb_geometry geometry;
+
+    dwb_target_must(takes_layer(&request->layer), "a layer that can be measured");
+    dwb_target_must(request->slice_ns >= 1 && request->slice_ns <= DWB_SPEC_BUDGET_MAX_NS,
+                    "a slice in range");
+    dwb_target_must(request->cpu == DWB_REQUEST_CPU_ANY || request->cpu <= UINT16_MAX,
+                    "a CPU in range");
+    dwb_target_must(request->backends && request->operations, "something to measure");
+    dwb_target_must(request->compares == request->has_a && request->compares == request->has_b,
+                    "two sides or none");
+    dwb_target_must(!request->compares || !request->simulate, "a comparison is not simulated");
+    dwb_target_must(!request->plugins.n || request->plugin_dir[0] == '/',
+                    "plugins have a directory, and from the root");
+    for (uint32_t i = 0; i < request->plugins.n; i++)
+        dwb_target_must(dwb_plugin_name_valid(request->plugins.items[i]),
+                        "a plugin's name leaves its directory alone");
+    dwb_target_must(!request->geometry[0] || dwb_geometry_parse(request->geometry, &geometry) == 0,
+                    "a geometry that a simulation takes");
+    dwb_target_must(!request->without_sandbox && !request->without_probes,
+                    "no request opens the sandbox");
+    memset(&diags, 0, sizeof(diags));
+    dwb_target_must(dwb_request_check(request, &diags) == 0 && diags.n == 0,
+                    "what was accepted is accepted");
+}
+
+int dwb_target_request(const char *text, size_t length, struct dwb_diags *diags)
+{
+    static struct dwb_request request, untouched;
+    int r;
+
+    memset(diags, 0, sizeof(*diags));
+    memset(&request, 0x5a, sizeof(request));
+    memset(&untouched, 0x5a, sizeof(untouched));
+    if (length > DWB_REQUEST_BYTES_MAX) { /* as measure/worker.c */
+        dwb_diags_add(diags, 0, 0, NULL, NULL, "is longer than %d bytes", DWB_REQUEST_BYTES_MAX);
+        return -EINVAL;
+    }
+    r = check_findings(dwb_request_parse(text, length, diags, &request), diags, length);
+    if (r == 0)
+        check_request(&request);
+    else
+        dwb_target_must(memcmp(&request, &untouched, sizeof(request)) == 0,
+                        "a refused request is not there");
     return r;
 }

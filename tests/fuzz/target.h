@@ -14,10 +14,11 @@
 
 typedef int dwb_target_fn(const char *text, size_t length, struct dwb_diags *diags);
 
-dwb_target_fn dwb_target_spec;   /* a layer or suite document */
-dwb_target_fn dwb_target_config; /* the daemon's configuration */
-dwb_target_fn dwb_target_record; /* a line of a worker's output */
-dwb_target_fn dwb_target_flag;   /* --layer text */
+dwb_target_fn dwb_target_spec;    /* a layer or suite document */
+dwb_target_fn dwb_target_config;  /* the daemon's configuration */
+dwb_target_fn dwb_target_record;  /* a line of a worker's output */
+dwb_target_fn dwb_target_flag;    /* --layer text */
+dwb_target_fn dwb_target_request; /* what a worker reads */
 
 /* Whether -ENOMEM may be the truth: set by a test that makes allocations fail. */
 extern bool dwb_target_memory_may_fail;

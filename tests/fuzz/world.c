@@ -19,7 +19,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define DONE_ID   "0000000000000000done"
+#define DONE_ID   "0000000000000000d0ne"
 #define SEND_MAX  (100u << 10)
 #define LAYER     "{\"Dk\":3,\"Dx\":8,\"M\":8,\"N\":8}"
 #define TINY_POST "POST /v1/jobs HTTP/1.1\r\nHost: l\r\nContent-Length: 27\r\n\r\n" LAYER
@@ -168,6 +168,16 @@ static void start_server(void)
                         dwb_http_new(world.loop, world.listen_fd, &options, dwb_api_handle,
                                      dwb_api_observe, &world.api, &world.api.http) == 0,
                     "the server starts");
+}
+
+struct dwb_api *dwb_world_api(void)
+{
+    return &world.api;
+}
+
+struct dwb_config *dwb_world_config(void)
+{
+    return &world.config;
 }
 
 void dwb_world_open(void)

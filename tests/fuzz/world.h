@@ -11,8 +11,15 @@
 /* How long a connection may be silent before it is cut: 4 ms, for a fuzzer. */
 extern uint64_t dwb_world_stall_ns;
 
+struct dwb_api;
+struct dwb_config;
+
 void dwb_world_open(void);
 void dwb_world_close(void); /* also when none is open */
+
+/* Of the open world; what they say may be changed between two exchanges. */
+struct dwb_api *dwb_world_api(void);
+struct dwb_config *dwb_world_config(void);
 
 /* Copies data with its placeholders replaced, {JOB} by the id of the queued job, {DONE} by that of
  * the done one; returns the length. What does not fit is left out. */

@@ -5,7 +5,7 @@
 
 #include "common/cleanup.h"
 #include "common/spec.h"
-#include "daemon/problem.h"
+#include "daemon/config.h"
 #include "tests/fuzz/target.h"
 #include "tests/fuzz/world.h"
 #include "tests/unit/heap.h"
@@ -15,7 +15,20 @@
 #include <signal.h>
 #include <string.h>
 
-#define ALLOCATIONS_MAX 5000
+#define ALLOCATIONS_MAX 20000
+#define A_LAYER                                                                                    \
+    "\"layer\":{\"name\":\"a\",\"Dk\":3,\"Dx\":8,\"M\":8,\"N\":8,\"stride\":1,"                    \
+    "\"padding\":\"same\",\"repeat\":1}"
+
+/* The text is a path. */
+static int target_config_file(const char *path, size_t length, struct dwb_diags *diags)
+{
+    struct dwb_config config;
+
+    memset(diags, 0, sizeof(*diags));
+    dwb_config_init(&config);
+    return dwb_config_read(&config, path, diags);
+}
 
 static const struct input {
     dwb_target_fn *fn;
@@ -27,6 +40,13 @@ static const struct input {
     {dwb_target_spec, "Dk: *a\nDx: &b [1, {c: d}]\nM: 0\nM: 1\n? [k]\n: v\n"},
     {dwb_target_flag, "Dk=3,Dx=8,M=8,N=8,budget=1s"},
     {dwb_target_flag, "Dk=3,Dk=3"},
+    {dwb_target_spec, "Dk: 1\nDx: 1\nM: 1\nN: 1\na: 'plugin:a.so'\nb: [kernel:mine, +1/50]\n"
+                      "operations: [pointwise]\ndelta: 1%\nsimulate: false\n"},
+    {dwb_target_spec, "Dk: 1\nDx: 1\nM: 1\nN: 1\nplugin: a.so\nsimulate: true\nname: \"x\\ty\"\n"
+                      "geometry: 32768,8,64/49152,12,64/33554432,16,64\n"},
+    {dwb_target_spec, "alpha: 0.5\nlayers: &a\n- *a\n- [1, 2, 3, 4]\nname: [x]\ndefaults: 1\n"},
+    {dwb_target_flag, "Dk=1,Dx=1,M=1,N=1,a=native,b=native"},
+    {target_config_file, "/dev/null"},
     {dwb_target_config, "socket: /run/a\nadmins: [1, x]\nhttp: {head_max: 8KiB}\n"},
     {dwb_target_record,
      "{\"type\":\"replicate\",\"schema\":\"dwbench.replicate/"
@@ -42,6 +62,29 @@ static const struct input {
      "\"note\":\"\",\"origin\":\"given\",\"geometry\":\"32768,8,64/49152,12,64/33554432,16,64\","
      "\"items\":[{\"subject\":0,\"kernel\":\"k\",\"isa\":\"avx2\",\"reason\":\"\","
      "\"counts\":[5,4,3,2,1]}]}}"},
+    {dwb_target_record,
+     "{\"type\":\"replicate\",\"schema\":\"dwbench.replicate/"
+     "1\",\"layer\":{\"name\":\"a\",\"Dk\":3,"
+     "\"Dx\":8,\"M\":8,\"N\":8,\"stride\":1,\"padding\":\"same\",\"repeat\":1},\"replicate\":0,"
+     "\"cpu\":1,\"seed\":1,\"cache\":\"cold\",\"elapsed_ns\":5,"
+     "\"kernel_ns\":4,\"subjects\":[{\"operation\":\"standard\",\"backend\":\"native\","
+     "\"isa\":\"avx2\",\"kernel\":\"k\",\"algorithm\":\"direct\",\"level\":\"\",\"macs_nominal\":9,"
+     "\"macs_executed\":9,\"bytes\":0,\"verified\":1,\"mismatched\":0,\"worst_error\":0.5,"
+     "\"side\":\"b\"}],\"samples\":[],\"counters\":[{\"name\":\"c\",\"event\":\"\",\"unit\":\"\","
+     "\"source\":null,\"reason\":\"r\",\"outcome\":\"no_pmu\",\"overhead\":null}],"
+     "\"readings\":[],\"environment\":{},\"omissions\":[{\"operation\":\"standard\","
+     "\"backend\":\"a.so\",\"reason\":\"r\"}],\"simulation\":{\"tool\":\"t\","
+     "\"note\":\"\",\"origin\":\"given\",\"geometry\":\"32768,8,64/49152,12,64/33554432,16,64\","
+     "\"items\":[{\"subject\":0,\"kernel\":\"k\",\"isa\":\"avx2\",\"reason\":\"r\","
+     "\"counts\":null}]}}"},
+    {dwb_target_request,
+     "{" A_LAYER ",\"isa\":\"avx2\",\"cache\":\"cold\",\"slice_ns\":5000000,"
+     "\"seed\":\"18446744073709551615\",\"replicate\":7,\"cpu\":null,\"simulate\":true,"
+     "\"backends\":\"native\",\"plugin\":\"a.so\",\"plugin_dir\":\"/\","
+     "\"geometry\":\"32768,8,64/49152,12,64/33554432,16,64\"}"},
+    {dwb_target_request,
+     "{" A_LAYER ",\"a\":\"native\",\"b\":\"kernel:mine,+1/50\",\"operations\":\"standard\"}"},
+    {dwb_target_request, "{\"layer\":[{\"Dk\":3}],\"isa\":1,\"cpu\":[1],\"x\":\"a long text\"}"},
 };
 
 START_TEST(parsers)

@@ -165,6 +165,21 @@ START_TEST(the_shipped_file_has_every_key_with_its_default)
 }
 END_TEST
 
+START_TEST(files_that_cannot_be_read)
+{
+    struct dwb_diags *diags = dwb_diags_new();
+    struct dwb_config config;
+
+    dwb_config_init(&config);
+    ck_assert_int_eq(dwb_config_read(&config, "/nonexistent/dwbenchd.yaml", diags), -ENOENT);
+    ck_assert_int_eq(dwb_config_read(&config, "/", diags), -EISDIR);
+    ck_assert_uint_eq(diags->n, 2);
+    ck_assert_ptr_nonnull(strstr(diags->items[0].message, "cannot be opened"));
+    ck_assert_ptr_nonnull(strstr(diags->items[1].message, "cannot be read"));
+    dwb_diags_free(diags);
+}
+END_TEST
+
 int main(int argc, char **argv)
 {
     Suite *suite = suite_create("config");
@@ -177,6 +192,7 @@ int main(int argc, char **argv)
     tcase_add_test(tcase, all_findings_at_once);
     tcase_add_test(tcase, flags);
     tcase_add_test(tcase, the_shipped_file_has_every_key_with_its_default);
+    tcase_add_test(tcase, files_that_cannot_be_read);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

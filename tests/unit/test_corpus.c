@@ -5,10 +5,10 @@
  *
  *     test_corpus KIND DIRECTORY [--print]
  *
- * KIND is spec, config, record or flag. A line of `expected` is NAME, a tab, accepted or refused,
- * and for each finding a tab and LINE:COLUMN:FIELD; --print writes such lines of what is there.
- * A file NAME.repeat stands for a longer text: each of its lines is a count, a blank and the text
- * that comes so many times, with \n, \t and \\ as in C.
+ * KIND is spec, config, record, flag or request. A line of `expected` is NAME, a tab, accepted or
+ * refused, and for each finding a tab and LINE:COLUMN:FIELD; --print writes such lines of what is
+ * there. A file NAME.repeat stands for a longer text: each of its lines is a count, a blank and the
+ * text that comes so many times, with \n, \t and \\ as in C.
  */
 
 #include "common/cleanup.h"
@@ -34,7 +34,8 @@ static const struct kind {
 } kinds[] = {{"spec", dwb_target_spec},
              {"config", dwb_target_config},
              {"record", dwb_target_record},
-             {"flag", dwb_target_flag}};
+             {"flag", dwb_target_flag},
+             {"request", dwb_target_request}};
 
 struct text {
     char *data;
@@ -223,6 +224,6 @@ int main(int argc, char **argv)
     for (size_t i = 0; argc >= 3 && i < sizeof(kinds) / sizeof(kinds[0]); i++)
         if (strcmp(kinds[i].name, argv[1]) == 0)
             return check_all(&kinds[i], argv[2], argc > 3 && strcmp(argv[3], "--print") == 0);
-    fprintf(stderr, "usage: test_corpus spec|config|record|flag DIRECTORY [--print]\n");
+    fprintf(stderr, "usage: test_corpus spec|config|record|flag|request DIRECTORY [--print]\n");
     return 2;
 }

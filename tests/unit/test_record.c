@@ -325,6 +325,36 @@ START_TEST(test_missing_members)
 }
 END_TEST
 
+/* Each is wrong in one figure; whoever reads /sys or a text asks. */
+START_TEST(test_cache_shapes)
+{
+    static const struct dwb_cache_shape good = {32768, 8, 64}, bad[] = {
+                                                                   {32768, 8, 0},
+                                                                   {32768, 8, 48},
+                                                                   {32768, 8, 8},
+                                                                   {8388608, 8, 8192},
+                                                                   {32768, 0, 64},
+                                                                   {UINT64_C(1) << 30, 8192, 64},
+                                                                   {UINT64_C(1) << 41, 8, 64},
+                                                                   {64, 1, 64},
+                                                                   {32768, 3, 64},
+                                                                   {49152, 8, 64},
+                                                               };
+
+    ck_assert(dwb_cache_shape_valid(&good));
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        ck_assert_msg(!dwb_cache_shape_valid(&bad[i]), "shape %zu", i);
+}
+END_TEST
+
+START_TEST(test_names_of_numbers)
+{
+    ck_assert_ptr_null(dwb_source_name((enum dwb_source)(DWB_SOURCE_SIMULATED + 1)));
+    ck_assert_ptr_null(dwb_outcome_name(DWB_N_OUTCOMES));
+    ck_assert_str_eq(dwb_simulated_name(DWB_SIMULATED_LL_MISSES), "ll_misses");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("record");
@@ -337,6 +367,8 @@ int main(void)
     tcase_add_test(tcase, test_names);
     tcase_add_loop_test(tcase, test_refused, 0, sizeof edits / sizeof *edits);
     tcase_add_test(tcase, test_missing_members);
+    tcase_add_test(tcase, test_cache_shapes);
+    tcase_add_test(tcase, test_names_of_numbers);
     suite_add_tcase(suite, tcase);
 
     SRunner *runner = srunner_create(suite);

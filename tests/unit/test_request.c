@@ -217,6 +217,42 @@ START_TEST(test_flags)
 }
 END_TEST
 
+/* What a person types, and what else they may. */
+static const struct {
+    const char *flag, *good, *bad;
+} typed[] = {
+    {"layer", "Dk=3,Dx=7,M=8,N=9", "Dk=3"},
+    {"isa", "avx2", "sse"},
+    {"cache", "cold", "hot"},
+    {"backend", "native,onednn", "mkl"},
+    {"plugin", "a.so", "a"},
+    {"plugin-dir", "/", "/proc/version"},
+    {"geometry", "32768,8,64/49152,12,64/33554432,16,64", "32768"},
+    {"slice", "1h", "1"},
+    {"seed", "18446744073709551615", "18446744073709551616"},
+    {"cpu", "65535", "65536"},
+    {"replicate", "4294967295", "4294967296"},
+    {"operations", "standard", "canary"},
+    {"a", "native", ""},
+    {"b", "kernel:mine", "kernel:"},
+};
+
+START_TEST(test_typed)
+{
+    DWB_CLEANUP(dwb_diags_freep) struct dwb_diags *diags = dwb_diags_new();
+    struct dwb_request request;
+
+    dwb_request_init(&request);
+    ck_assert_int_eq(dwb_request_set(&request, typed[_i].flag, typed[_i].good, diags), 0);
+    ck_assert_uint_eq(diags->n, 0);
+    ck_assert_int_eq(dwb_request_set(&request, typed[_i].flag, typed[_i].bad, diags), -EINVAL);
+    ck_assert_uint_ge(diags->n, 1);
+    ck_assert(!request.simulate);
+    ck_assert_int_eq(dwb_request_set(&request, "simulate", NULL, diags), 0);
+    ck_assert(request.simulate);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("request");
@@ -230,6 +266,7 @@ int main(void)
     tcase_add_loop_test(tests, test_bad, 0, sizeof bad / sizeof bad[0]);
     tcase_add_test(tests, test_all_findings);
     tcase_add_test(tests, test_flags);
+    tcase_add_loop_test(tests, test_typed, 0, sizeof typed / sizeof typed[0]);
     suite_add_tcase(suite, tests);
     srunner_run_all(runner, CK_NORMAL);
     n_failed = srunner_ntests_failed(runner);

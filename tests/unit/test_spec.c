@@ -378,6 +378,22 @@ START_TEST(test_set)
     ck_assert_int_eq(dwb_spec_set(spec, "alpha", "x", diags), -EINVAL);
     ck_assert_int_eq(dwb_spec_set(spec, "name", "x", diags), -EINVAL);
     ck_assert_uint_eq(diags->n, 2);
+    ck_assert_int_eq(dwb_spec_set(spec, "precision", "2%", diags), 0);
+    ck_assert_int_eq(dwb_spec_set(spec, "precision", "99%", diags), -EINVAL); /* not taken back */
+    ck_assert(spec->options.precision_given);
+    ck_assert_int_eq(dwb_spec_set(spec, "a", "native", diags), 0);
+    ck_assert_int_eq(dwb_spec_set(spec, "a", "x", diags), -EINVAL);
+    ck_assert(spec->options.has_a);
+    ck_assert_double_eq_tol(spec->options.precision, 0.02, 1e-12);
+}
+END_TEST
+
+START_TEST(test_key_of_what_has_no_keys)
+{
+    DWB_CLEANUP(dwb_yaml_freep) struct dwb_yaml_node *root = NULL;
+
+    ck_assert_int_eq(dwb_yaml_parse("[a]", 3, diags, &root), 0);
+    ck_assert_ptr_null(dwb_yaml_get(root, "a"));
 }
 END_TEST
 
@@ -441,6 +457,7 @@ int main(void)
     tcase_add_test(tests, test_findings_are_capped);
     tcase_add_test(tests, test_flag);
     tcase_add_test(tests, test_set);
+    tcase_add_test(tests, test_key_of_what_has_no_keys);
     tcase_add_test(tests, test_escape);
     tcase_add_test(tests, test_units);
     suite_add_tcase(suite, tests);

@@ -102,6 +102,10 @@ static const struct {
     {"a: worker:a\nb: worker:b,+1/5\n", "b", "plant"},
     {"a: native\nb: native\nsimulate: true\n", "simulate", "ratio"},
     {"a: native\nb: native,+1/5\ncache: cold\n", "cache", "warm"},
+    {"a: native,+1/5\nb: native\ncache: cold\n", "cache", "warm"},
+    {"a: native\nb: native\nbackends: onednn\n", "backends", "names its backends"},
+    {"a: plugin:mine\nb: native\n", "a", "mine.so"},
+    {"a: native\nb: plugin:mine\n", "b", "mine.so"},
 };
 
 START_TEST(test_bad_sides)
