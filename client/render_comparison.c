@@ -264,8 +264,10 @@ static const char *format_value(const json_t *value, char buffer[VALUE_LENGTH + 
     dwb_cleanup_free char *dumped = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
     const char *whole = json_is_string(value) ? json_string_value(value) : dumped;
 
-    if (!whole || json_is_null(value))
+    if (!value || json_is_null(value))
         whole = "nothing";
+    else if (!whole)
+        whole = "no memory for it";
     snprintf(buffer, VALUE_LENGTH + 4, strlen(whole) > VALUE_LENGTH ? "%.60s..." : "%s", whole);
     return buffer;
 }
