@@ -36,6 +36,9 @@ struct note { /* what the process tells its keeper */
 extern char dwb_counters_begin[], dwb_counters_end[];
 void __gcov_dump(void);
 
+/* Where calls fail on demand (tests/crash/faults.c): not those that follow. */
+__attribute__((weak)) void dwb_faults_end(void);
+
 static struct note *note;
 
 /* A plain call: the sources that are linked with this may replace that of the C library. */
@@ -77,6 +80,8 @@ static void __attribute__((noreturn)) keep(void)
     /* Without a descriptor the process has gone by now. */
     while (fd >= 0 && syscall(SYS_ppoll, &ends, 1, NULL, NULL, 0) < 0 && errno == EINTR)
         ;
+    if (dwb_faults_end)
+        dwb_faults_end();
     if (!note->has_written && make_private(true))
         __gcov_dump();
     _exit(0);

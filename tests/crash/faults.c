@@ -40,9 +40,11 @@ struct control { /* scripts/trial-faults and test_disk.py know this layout */
     _Atomic uint64_t for_good;
     _Atomic uint64_t n_calls;
     _Atomic uint64_t n_failed;
-    _Atomic uint64_t full_disk; /* what cannot be written has no space (else: an I/O error) */
-    char name[32];              /* of the call that failed first */
-    char only[32];              /* "" = calls of every name are counted */
+    _Atomic uint64_t full_disk;  /* what cannot be written has no space (else: an I/O error) */
+    char name[32];               /* of the call that failed first */
+    char only[32];               /* "" = calls of every name are counted */
+    _Atomic uint64_t own_memory; /* of allocations only the program's own and jansson's: others'
+                                    libraries crash without memory, and that is theirs */
 };
 
 static struct control *control;
@@ -61,6 +63,14 @@ __attribute__((constructor)) static void map_control(void)
         control = memory;
 }
 
+/* What comes after main(), and a coverage build's counters (tests/coverage/keeper.c), is not of the
+ * program under test. */
+void dwb_faults_end(void);
+__attribute__((destructor)) void dwb_faults_end(void)
+{
+    control = NULL;
+}
+
 /* Whether this call has to fail; errno is set then. */
 static bool fails(const char *name, int error)
 {
@@ -73,6 +83,22 @@ static bool fails(const char *name, int error)
         strncpy(control->name, name, sizeof(control->name) - 1);
     errno = error;
     return true;
+}
+
+extern const char __executable_start[], etext[];
+
+static bool allocation_fails(const char *name, const void *caller)
+{
+    Dl_info library;
+
+    if (!control || !control->is_armed)
+        return false;
+    if (control->own_memory &&
+        ((const char *)caller < __executable_start || (const char *)caller >= etext) &&
+        (!dladdr(caller, &library) || !library.dli_fname ||
+         !strstr(library.dli_fname, "libjansson")))
+        return false;
+    return fails(name, ENOMEM);
 }
 
 static int disk_error(void)
@@ -92,19 +118,21 @@ void *REAL_ALLOC(malloc)(size_t size);
 void *REAL_ALLOC(calloc)(size_t n, size_t size);
 void *REAL_ALLOC(realloc)(void *memory, size_t size);
 
+#define CALLER __builtin_return_address(0)
+
 void *malloc(size_t size)
 {
-    return fails("malloc", ENOMEM) ? NULL : REAL_ALLOC(malloc)(size);
+    return allocation_fails("malloc", CALLER) ? NULL : REAL_ALLOC(malloc)(size);
 }
 
 void *calloc(size_t n, size_t size)
 {
-    return fails("calloc", ENOMEM) ? NULL : REAL_ALLOC(calloc)(n, size);
+    return allocation_fails("calloc", CALLER) ? NULL : REAL_ALLOC(calloc)(n, size);
 }
 
 void *realloc(void *memory, size_t size)
 {
-    return fails("realloc", ENOMEM) ? NULL : REAL_ALLOC(realloc)(memory, size);
+    return allocation_fails("realloc", CALLER) ? NULL : REAL_ALLOC(realloc)(memory, size);
 }
 
 void *reallocarray(void *memory, size_t n, size_t size)
@@ -115,13 +143,12 @@ void *reallocarray(void *memory, size_t n, size_t size)
         errno = ENOMEM;
         return NULL;
     }
-    return realloc(memory, all);
+    return allocation_fails("realloc", CALLER) ? NULL : REAL_ALLOC(realloc)(memory, all);
 }
 
-char *strndup(const char *text, size_t size)
+static char *copy_text(const char *text, size_t length, const void *caller)
 {
-    size_t length = strnlen(text, size);
-    char *copy = malloc(length + 1);
+    char *copy = allocation_fails("malloc", caller) ? NULL : REAL_ALLOC(malloc)(length + 1);
 
     if (copy) {
         memcpy(copy, text, length);
@@ -130,9 +157,14 @@ char *strndup(const char *text, size_t size)
     return copy;
 }
 
+char *strndup(const char *text, size_t size)
+{
+    return copy_text(text, strnlen(text, size), CALLER);
+}
+
 char *strdup(const char *text)
 {
-    return strndup(text, strlen(text));
+    return copy_text(text, strlen(text), CALLER);
 }
 
 void *mmap64(void *at, size_t size, int protection, int flags, int fd, off64_t offset)
