@@ -21,10 +21,10 @@ FAULTY_WORKER = os.environ["DWB_FAULTY_WORKER"]
 DATA = os.path.join(harness.SOURCE_ROOT, "tests", "unit", "data")
 SEED = int(os.environ.get("DWB_TEST_SEED", "1"))
 HANG_S = 60
-RUNS = 8  # of a command, for each of the two ways to fail and each kind of call
+RUNS = 6  # of a command, for each of the two ways to fail and each kind of call
 # What a program asks for seldom is failed by name, or memory would hide it.
-NAMES = ("", "open", "read", "mmap", "socket", "poll", "pipe2", "fork", "eventfd",
-         "ftruncate", "pread", "pidfd_open", "send", "recv")
+NAMES = ("", "open", "mmap", "socket", "send", "recv", "poll", "read", "pipe2", "fork", "eventfd",
+         "ftruncate", "pread", "pidfd_open")
 
 
 class Control:
@@ -66,11 +66,11 @@ class Faulty(unittest.TestCase):
                                    "TMPDIR": self.directory})
         return done, self.control.calls()
 
-    def fail_all(self, command, check, stdin=b"", fine=(0,), names=NAMES):
+    def fail_all(self, command, check, stdin=b"", fine=(0,), names=NAMES, runs=RUNS):
         for name in names:
             _, n = self.run_once(command, stdin, 0, 0, name)
             for for_good in (0, 1):
-                for k in sorted(self.random.sample(range(1, n + 1), min(n, RUNS))):
+                for k in sorted(self.random.sample(range(1, n + 1), min(n, runs))):
                     done, _ = self.run_once(command, stdin, k, for_good, name)
                     about = (f"{command} {name} call {k} of {n}{' and on' * for_good}"
                              f" ({self.control.call()}): {done.returncode}\n"
@@ -115,14 +115,14 @@ class Client(Faulty):
                           ["watch", self.job, "-f", "csv"], ["compare", self.job, self.job],
                           ["baseline", "list"], ["suites", "show", "mobilenet_v1"]):
             command = self.ctl(*arguments) if arguments[0] != "suites" else [CTL, *arguments]
-            self.fail_all(command, self.same(command))
+            self.fail_all(command, self.same(command), names=NAMES[:7])
 
     def test_what_changes(self):
         """Their output has times and figures of the moment in it."""
         def not_empty(stdout, about):
             self.assertNotEqual(stdout, b"", about)
         for arguments in (["status"], ["metrics"], ["doctor"], ["version"]):
-            self.fail_all(self.ctl(*arguments), not_empty)
+            self.fail_all(self.ctl(*arguments), not_empty, names=NAMES[:7])
 
     def test_submitting(self):
         """Once there is an id, the job is there."""
@@ -142,7 +142,7 @@ class Client(Faulty):
         own = shutil.copy(CTL, self.directory)  # it looks for the daemon beside itself
         os.symlink(harness.DAEMON, os.path.join(self.directory, "dwbenchd"))
         self.fail_all([own, "run", *layer, "-q"], check, fine=(0, 5),  # 5: a busy machine
-                      names=("open", "socket", "fork", "pidfd_open", "poll"))
+                      names=("open", "socket", "fork", "pidfd_open"), runs=1)
         self.assertEqual([name for name in os.listdir(self.directory)
                           if name.startswith("dwbench-run")], [])
 
@@ -163,7 +163,7 @@ class Worker(Faulty):
         for more in ([], ["--cache", "cold"], ["--a", "native", "--b", "native,+1/50"],
                      ["--no-sandbox"]):
             self.fail_all([FAULTY_WORKER, *self.LAYER, *more], self.check_line("replicate"),
-                          names=("", "open", "mmap"))
+                          names=("", "open", "mmap"), runs=5)
 
     def test_requests(self):
         request = {"replicate": 0, "cpu": max(os.sched_getaffinity(0)), "seed": 1,
