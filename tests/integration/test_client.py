@@ -301,6 +301,42 @@ class Fake(Case):
         self.answers[base + "/result"] = [http(200, {"schema": "other"})]
         self.ctl("result", self.JOB["id"], "-s", self.sock, code=4)
 
+    def test_garbage(self):
+        """Whatever a server answers: a documented exit code, words when it is not 0, and no null
+        pointer printed."""
+        class Always(dict):
+            answer = b""
+
+            def get(self, key, default=None):
+                return [self.answer]
+
+        job = self.JOB["id"]
+        odd = {"id": 3, "state": [], "name": None, "jobs": [None, {}, {"id": [], "state": 7}],
+               "baselines": [{}, 3, {"name": None, "jobs": 2}], "queue": 1, "loop": [],
+               "version": {}, "results": 5, "job": [], "schema": "dwbench.result/1"}
+        bodies = [b"", b"{", b"[]", b"{}", b"null", b"\xff\xfe", b'{"a":' * 5000,
+                  json.dumps(odd).encode(), json.dumps({**odd, "jobs": {}, "baselines": 1}).encode()]
+        whole = http(200, odd)
+        cut = [whole[:-9], whole[:20], whole.replace(b"Length: ", b"Length: 9"),
+               whole.replace(b"Length: ", b"Length: x"),
+               b"HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}"]
+        verbs = (["list"], ["status"], ["status", job], ["cancel", job], ["result", job],
+                 ["result", job, "-f", "csv"], ["baseline", "list"], ["baseline", "show", "x"],
+                 ["baseline", "set", "x", job], ["baseline", "delete", "x"], ["compare", job, job],
+                 ["metrics"], ["version"], ["submit", "example", "--baseline", "x", "--wait"])
+        self.answers = Always()
+        for answer in [http(s, b) for s in (200, 500, 302, 404) for b in bodies] + cut:
+            if answer in cut:
+                verbs = [verb for verb in verbs if verb[0] != "submit"]  # it tries again
+            for verb in verbs:
+                Always.answer = answer
+                p = subprocess.run([CTL, *verb, "-s", self.sock], capture_output=True, env=self.env,
+                                   cwd=self.dir, timeout=120, stdin=subprocess.DEVNULL)
+                about = f"{verb} {answer[:200]} {p}"
+                self.assertIn(p.returncode, (0, 1, 2, 3, 4, 5), about)
+                self.assertTrue(p.stderr or p.returncode in (0, 5), about)
+                self.assertNotIn(b"(null)", p.stdout + p.stderr, about)
+
     def test_unknown_job(self):
         for verb in ("status", "watch", "result", "cancel"):
             self.assertIn("no such thing",
