@@ -1,16 +1,19 @@
 /*
- * Where the daemon looks: sockets, state and worker by configuration, by what systemd says, by the
- * user's directories, and what it says no to. Each test is a process of its own, as a plain user
- * where it matters.
+ * Where the programs look: sockets, state and worker by configuration, by what systemd says, by the
+ * user's directories, and what is said no to; where the daemon listens; what a report goes to. Each
+ * test is a process of its own, as a plain user where it matters.
  */
 
+#include "client/terminal.h"
 #include "common/paths.h"
+#include "daemon/listen.h"
 #include "daemon/places.h"
 
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <pty.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -194,6 +197,85 @@ START_TEST(test_programs_and_data)
 }
 END_TEST
 
+START_TEST(test_listening)
+{
+    char longest[200];
+
+    ck_assert_int_eq(mkdir(below("l"), 0777), 0);
+    ck_assert_int_eq(chmod(below("l"), 0777), 0);
+    memset(longest, 'x', sizeof(longest) - 1);
+    longest[sizeof(longest) - 1] = '\0';
+    ck_assert_int_eq(dwb_listen_open(longest, 0600, (gid_t)-1), -ENAMETOOLONG);
+    ck_assert_int_eq(dwb_listen_open(below("l/no/such/s"), 0600, (gid_t)-1), -ENOENT);
+    ck_assert_int_eq(dwb_listen_open("/dev/null/s", 0600, (gid_t)-1), -ENOTDIR);
+    ck_assert_int_eq(mkdir(below("l/file"), 0700), 0);
+    ck_assert_int_eq(dwb_listen_open(below("l/file"), 0600, (gid_t)-1), -EEXIST);
+    int fd = dwb_listen_open(below("l/own/s"), 0660, (gid_t)-1);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(dwb_listen_open(below("l/own/s"), 0660, (gid_t)-1), -EADDRINUSE);
+    close(fd);
+    fd = dwb_listen_open(below("l/own/s"), 0660, (gid_t)-1); /* what nobody answers on goes */
+    ck_assert_int_ge(fd, 0);
+    become_plain();
+    ck_assert_int_eq(dwb_listen_open(below("l/mine"), 0660, 0), -EPERM);
+    ck_assert_int_eq(access(below("l/mine"), F_OK), -1);
+    ck_assert_int_lt(dwb_listen_open("/s-of-a-plain-user", 0660, (gid_t)-1), 0);
+    ck_assert_int_eq(dwb_listen_inherited(), -ENOENT);
+}
+END_TEST
+
+START_TEST(test_handed_over)
+{
+    char pid[16];
+    int fds[2];
+
+    snprintf(pid, sizeof(pid), "%d", (int)getpid());
+    setenv("LISTEN_PID", pid, 1);
+    setenv("LISTEN_FDS", "many", 1);
+    ck_assert_int_eq(dwb_listen_inherited(), -EINVAL);
+    setenv("LISTEN_PID", pid, 1);
+    setenv("LISTEN_FDS", "1", 1);
+    ck_assert_int_eq(pipe(fds), 0);
+    ck_assert_int_eq(dup2(fds[0], 3), 3); /* no socket */
+    ck_assert_int_eq(dwb_listen_inherited(), -EINVAL);
+}
+END_TEST
+
+/* A report is as wide as where it goes to; colours only where somebody looks. */
+START_TEST(test_terminals)
+{
+    struct winsize size = {.ws_row = 24, .ws_col = 77};
+    struct dwb_terminal terminal;
+    int fd, other;
+
+    unsetenv("COLUMNS");
+    unsetenv("NO_COLOR");
+    setenv("TERM", "xterm", 1);
+    ck_assert_int_eq(openpty(&other, &fd, NULL, NULL, &size), 0);
+    dwb_terminal_of(fd, &terminal);
+    ck_assert(terminal.interactive && terminal.colour && terminal.columns == 77);
+    setenv("NO_COLOR", "", 1);
+    dwb_terminal_of(fd, &terminal);
+    ck_assert(terminal.colour);
+    setenv("NO_COLOR", "1", 1);
+    setenv("COLUMNS", "90", 1);
+    dwb_terminal_of(fd, &terminal);
+    ck_assert(!terminal.colour && terminal.columns == 90);
+    unsetenv("NO_COLOR");
+    setenv("COLUMNS", "9000", 1);
+    setenv("TERM", "dumb", 1);
+    dwb_terminal_of(fd, &terminal);
+    ck_assert(!terminal.colour && terminal.columns == 500);
+    setenv("COLUMNS", "1", 1);
+    unsetenv("TERM");
+    dwb_terminal_of(fd, &terminal);
+    ck_assert(!terminal.colour && terminal.columns == 40);
+    unsetenv("COLUMNS");
+    dwb_terminal_of(open("/dev/null", O_RDWR), &terminal);
+    ck_assert(!terminal.interactive && !terminal.colour && terminal.columns == 120);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("places");
@@ -208,6 +290,9 @@ int main(void)
     tcase_add_test(tests, test_refused);
     tcase_add_test(tests, test_sockets);
     tcase_add_test(tests, test_programs_and_data);
+    tcase_add_test(tests, test_listening);
+    tcase_add_test(tests, test_handed_over);
+    tcase_add_test(tests, test_terminals);
     suite_add_tcase(suite, tests);
     srunner_run_all(runner, CK_NORMAL);
     n_failed = srunner_ntests_failed(runner);
