@@ -20,6 +20,7 @@ CTL = os.environ["DWB_FAULTY_CTL"]
 FAULTY_WORKER = os.environ["DWB_FAULTY_WORKER"]
 DATA = os.path.join(harness.SOURCE_ROOT, "tests", "unit", "data")
 SEED = int(os.environ.get("DWB_TEST_SEED", "1"))
+THOROUGH = bool(os.environ.get("DWB_TEST_THOROUGH"))  # else at most RUNS
 HANG_S = 60
 RUNS = 6  # of a command, for each of the two ways to fail and each kind of call
 # What a program asks for seldom is failed by name, or memory would hide it.
@@ -70,7 +71,8 @@ class Faulty(unittest.TestCase):
         for name in names:
             _, n = self.run_once(command, stdin, 0, 0, name)
             for for_good in (0, 1):
-                for k in sorted(self.random.sample(range(1, n + 1), min(n, runs))):
+                for k in sorted(self.random.sample(range(1, n + 1), min(
+                        n, runs if THOROUGH else min(runs, RUNS)))):
                     done, _ = self.run_once(command, stdin, k, for_good, name)
                     about = (f"{command} {name} call {k} of {n}{' and on' * for_good}"
                              f" ({self.control.call()}): {done.returncode}\n"
