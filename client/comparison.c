@@ -74,7 +74,7 @@ static void say_obstacles(const json_t *a, const json_t *b)
             json_dumps(json_object_get(row, "b"), JSON_ENCODE_ANY | JSON_COMPACT);
 
         dwb_say("  %s: %.200s in a, %.200s in b", json_string_value(json_object_get(row, "member")),
-                of_a ? of_a : "", of_b ? of_b : "");
+                of_a ? of_a : "nothing", of_b ? of_b : "nothing");
     }
     dwb_say("--force compares them all the same, and the result says so");
     json_decref(obstacles);

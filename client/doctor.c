@@ -105,7 +105,8 @@ static void examine_backends(const json_t *machine, struct dwb_findings *finding
 
         if (json_is_true(json_object_get(backend, "available")))
             dwb_findings_add(findings, DWB_FINDING_OK, "backend", NULL, "%s, version %s",
-                             name ? name : "?", text_of(backend, "version"));
+                             name ? name : "?",
+                             text_of(backend, "version") ? text_of(backend, "version") : "?");
         else
             dwb_findings_add(findings, DWB_FINDING_NOTE, "backend",
                              "sudo apt-get install libdnnl-dev libxnnpack-dev libpthreadpool-dev "
@@ -176,6 +177,13 @@ static const char *remedy_of(const char *outcome_name)
                                                                               : NULL;
 }
 
+static const char *name_of(const json_t *counter)
+{
+    const char *name = text_of(counter, "name");
+
+    return name ? name : "?";
+}
+
 /* Counters that count, in one line; then those that do not, a reason a line. */
 static void examine_counters(const json_t *info, struct dwb_findings *findings)
 {
@@ -186,7 +194,7 @@ static void examine_counters(const json_t *info, struct dwb_findings *findings)
     json_array_foreach(counters, i, counter) if (text_of(counter, "source") && n < sizeof(text))
     {
         n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s (%s)", n ? ", " : "",
-                              text_of(counter, "name"), text_of(counter, "source"));
+                              name_of(counter), text_of(counter, "source"));
         n_working++;
     }
     dwb_findings_add(findings, n_working ? DWB_FINDING_OK : DWB_FINDING_NOTE, "counters", NULL,
@@ -208,7 +216,7 @@ static void examine_counters(const json_t *info, struct dwb_findings *findings)
             said = said || k < i; /* with the first of this reason */
             if (n < sizeof(text))
                 n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s", n ? ", " : "",
-                                      text_of(other, "name"));
+                                      name_of(other));
         }
         if (!said)
             dwb_findings_add(findings, DWB_FINDING_NOTE, "counters",

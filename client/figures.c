@@ -274,6 +274,8 @@ const char *dwb_figure_value(const json_t *value, char *buffer, size_t size)
     } else {
         n = json_dumpb(value, buffer, size - 1,
                        JSON_COMPACT | JSON_ENCODE_ANY | JSON_SORT_KEYS | JSON_REAL_PRECISION(9));
+        if (n == 0)
+            n = (size_t)snprintf(buffer, size, "no memory for it");
         buffer[n < size - 1 ? n : size - 1] = '\0';
     }
     return buffer;

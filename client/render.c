@@ -4,6 +4,7 @@
 
 #include "client/figures.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -188,7 +189,7 @@ static int write_stream(const char *text, size_t n, void *stream)
 int dwb_render_json(const json_t *document, FILE *out)
 {
     if (json_dump_callback(document, write_stream, out, JSON_INDENT(2)) < 0)
-        return -1;
+        return -ENOMEM;
     fputc('\n', out);
     return 0;
 }

@@ -114,10 +114,11 @@ static void note_kernels(struct view *view, const struct dwb_compared_row *row)
 static void note_gate(struct view *view, const struct dwb_compared_row *row)
 {
     char line[256];
-    size_t n;
+    size_t n = 0;
 
-    n = (size_t)snprintf(line, sizeof(line), "%.0f processes, %.0f pairs", row->processes,
-                         row->pairs);
+    if (isfinite(row->processes))
+        n = (size_t)snprintf(line, sizeof(line), "%.0f processes, ", row->processes);
+    n += (size_t)snprintf(line + n, sizeof(line) - n, "%.0f pairs", row->pairs);
     if (isfinite(row->dropped_share))
         n += (size_t)snprintf(line + n, sizeof(line) - n, ", %.1f%% dropped",
                               100 * row->dropped_share);
@@ -237,8 +238,10 @@ static const char *format_value(const json_t *value, char buffer[VALUE_LENGTH + 
     dwb_cleanup_free char *dumped = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
     const char *whole = json_is_string(value) ? json_string_value(value) : dumped;
 
-    if (!whole || json_is_null(value))
+    if (!value || json_is_null(value))
         whole = "nothing";
+    else if (!whole)
+        whole = "no memory for it";
     snprintf(buffer, VALUE_LENGTH + 4, strlen(whole) > VALUE_LENGTH ? "%.60s..." : "%s", whole);
     return buffer;
 }

@@ -156,7 +156,8 @@ static int show_leaf(struct view *view, const char *path, const json_t *value)
         print_text(stream, value);
     if (why && !view->csv)
         fprintf(stream, " (%s)", why);
-    if (fclose(stream) != 0)
+    bool is_cut = ferror(stream);
+    if (fclose(stream) != 0 || is_cut || !text)
         return -ENOMEM;
     if (view->csv) {
         const char *fields[] = {path, text, why ? why : ""};

@@ -114,14 +114,17 @@ static void print_cell(const struct dwb_table *table, const struct cell *cell, s
 }
 
 /* A note's lines are wrapped one by one. */
-static void print_note(const char *note, const struct dwb_terminal *terminal, FILE *out)
+static void print_note(char *note, const struct dwb_terminal *terminal, FILE *out)
 {
-    char *copy = strdup(note), *rest = NULL;
-
-    for (char *line = copy ? strtok_r(copy, "\n", &rest) : NULL; line;
-         line = strtok_r(NULL, "\n", &rest))
-        dwb_terminal_wrap(out, line, NOTE_INDENT, terminal->columns);
-    free(copy);
+    for (char *line = note, *end; line; line = end) {
+        end = strchr(line, '\n');
+        if (end)
+            *end = '\0';
+        if (line[0])
+            dwb_terminal_wrap(out, line, NOTE_INDENT, terminal->columns);
+        if (end)
+            *end++ = '\n'; /* as it was */
+    }
 }
 
 void dwb_table_print(const struct dwb_table *table, const struct dwb_terminal *terminal,

@@ -49,7 +49,9 @@ struct control { /* scripts/faulty.py and test_disk.py know this layout */
     char name[32];              /* of the call that failed first */
     char only[32];              /* "" = calls of every name are counted */
     _Atomic uint64_t by_stack;
-    _Atomic uint64_t stack; /* 0 = none: they are counted only */
+    _Atomic uint64_t stack;      /* 0 = none: they are counted only */
+    _Atomic uint64_t own_memory; /* of allocations only the program's own and jansson's: others'
+                                    libraries crash without memory, and that is theirs */
 };
 
 #define TABLE_OFFSET 4096
@@ -75,6 +77,14 @@ __attribute__((constructor)) static void map_control(void)
     if (has_table)
         stacks = (struct dwb_stacks *)(memory + TABLE_OFFSET);
     control = (struct control *)memory;
+}
+
+/* What comes after main(), and a coverage build's counters (tests/coverage/keeper.c), is not of the
+ * program under test. */
+void dwb_faults_end(void);
+__attribute__((destructor)) void dwb_faults_end(void)
+{
+    control = NULL;
 }
 
 /* Whether the nth call is one to fail; with `by_stack` it is the nth of its stack. */
@@ -107,6 +117,24 @@ static bool fails(const char *name, int error)
     return true;
 }
 
+extern const char __executable_start[], etext[];
+
+static __attribute__((noinline)) bool is_of_others(const void *caller)
+{
+    Dl_info library;
+
+    return ((const char *)caller < __executable_start || (const char *)caller >= etext) &&
+           (!dladdr(caller, &library) || !library.dli_fname ||
+            !strstr(library.dli_fname, "libjansson"));
+}
+
+static bool allocation_fails(const char *name, const void *caller)
+{
+    if (!control || !control->is_armed || (control->own_memory && is_of_others(caller)))
+        return false;
+    return fails(name, ENOMEM);
+}
+
 static int disk_error(void)
 {
     return control && control->full_disk ? ENOSPC : EIO;
@@ -124,19 +152,21 @@ void *REAL_ALLOC(malloc)(size_t size);
 void *REAL_ALLOC(calloc)(size_t n, size_t size);
 void *REAL_ALLOC(realloc)(void *memory, size_t size);
 
+#define CALLER __builtin_return_address(0)
+
 void *malloc(size_t size)
 {
-    return fails("malloc", ENOMEM) ? NULL : REAL_ALLOC(malloc)(size);
+    return allocation_fails("malloc", CALLER) ? NULL : REAL_ALLOC(malloc)(size);
 }
 
 void *calloc(size_t n, size_t size)
 {
-    return fails("calloc", ENOMEM) ? NULL : REAL_ALLOC(calloc)(n, size);
+    return allocation_fails("calloc", CALLER) ? NULL : REAL_ALLOC(calloc)(n, size);
 }
 
 void *realloc(void *memory, size_t size)
 {
-    return fails("realloc", ENOMEM) ? NULL : REAL_ALLOC(realloc)(memory, size);
+    return allocation_fails("realloc", CALLER) ? NULL : REAL_ALLOC(realloc)(memory, size);
 }
 
 void *reallocarray(void *memory, size_t n, size_t size)
@@ -147,13 +177,12 @@ void *reallocarray(void *memory, size_t n, size_t size)
         errno = ENOMEM;
         return NULL;
     }
-    return realloc(memory, all);
+    return allocation_fails("realloc", CALLER) ? NULL : REAL_ALLOC(realloc)(memory, all);
 }
 
-char *strndup(const char *text, size_t size)
+static char *copy_text(const char *text, size_t length, const void *caller)
 {
-    size_t length = strnlen(text, size);
-    char *copy = malloc(length + 1);
+    char *copy = allocation_fails("malloc", caller) ? NULL : REAL_ALLOC(malloc)(length + 1);
 
     if (copy) {
         memcpy(copy, text, length);
@@ -162,9 +191,14 @@ char *strndup(const char *text, size_t size)
     return copy;
 }
 
+char *strndup(const char *text, size_t size)
+{
+    return copy_text(text, strnlen(text, size), CALLER);
+}
+
 char *strdup(const char *text)
 {
-    return strndup(text, strlen(text));
+    return copy_text(text, strlen(text), CALLER);
 }
 
 void *mmap64(void *at, size_t size, int protection, int flags, int fd, off64_t offset)

@@ -234,7 +234,10 @@ class Fake(Case):
             if isinstance(answer, float):
                 time.sleep(answer)
             elif answer is not None:
-                connection.sendall(answer)
+                try:
+                    connection.sendall(answer)
+                except BrokenPipeError:
+                    pass  # it did not wait
 
     def accept(self, *events, document="layer"):
         self.answers["POST /v1/jobs"] = [http(202, self.JOB)]
@@ -302,6 +305,42 @@ class Fake(Case):
         self.answers[base + "/result"] = [http(200, {"schema": "other"})]
         self.ctl("result", self.JOB["id"], "-s", self.sock, code=4)
 
+    def test_garbage(self):
+        """Whatever a server answers: a documented exit code, words when it is not 0, and no null
+        pointer printed."""
+        class Always(dict):
+            answer = b""
+
+            def get(self, key, default=None):
+                return [self.answer]
+
+        job = self.JOB["id"]
+        odd = {"id": 3, "state": [], "name": None, "jobs": [None, {}, {"id": [], "state": 7}],
+               "baselines": [{}, 3, {"name": None, "jobs": 2}], "queue": 1, "loop": [],
+               "version": {}, "results": 5, "job": [], "schema": "dwbench.result/1"}
+        bodies = [b"", b"{", b"[]", b"{}", b"null", b"\xff\xfe", b'{"a":' * 5000,
+                  json.dumps(odd).encode(), json.dumps({**odd, "jobs": {}, "baselines": 1}).encode()]
+        whole = http(200, odd)
+        cut = [whole[:-9], whole[:20], whole.replace(b"Length: ", b"Length: 9"),
+               whole.replace(b"Length: ", b"Length: x"),
+               b"HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}"]
+        verbs = (["list"], ["status"], ["status", job], ["cancel", job], ["result", job],
+                 ["result", job, "-f", "csv"], ["baseline", "list"], ["baseline", "show", "x"],
+                 ["baseline", "set", "x", job], ["baseline", "delete", "x"], ["compare", job, job],
+                 ["metrics"], ["version"], ["submit", "example", "--baseline", "x", "--wait"])
+        self.answers = Always()
+        for answer in [http(s, b) for s in (200, 500, 302, 404) for b in bodies] + cut:
+            if answer in cut:
+                verbs = [verb for verb in verbs if verb[0] != "submit"]  # it tries again
+            for verb in verbs:
+                Always.answer = answer
+                p = subprocess.run([CTL, *verb, "-s", self.sock], capture_output=True, env=self.env,
+                                   cwd=self.dir, timeout=120, stdin=subprocess.DEVNULL)
+                about = f"{verb} {answer[:200]} {p}"
+                self.assertIn(p.returncode, (0, 1, 2, 3, 4, 5), about)
+                self.assertTrue(p.stderr or p.returncode in (0, 5), about)
+                self.assertNotIn(b"(null)", p.stdout + p.stderr, about)
+
     def test_unknown_job(self):
         for verb in ("status", "watch", "result", "cancel"):
             self.assertIn("no such thing",
@@ -327,6 +366,37 @@ class Fake(Case):
         self.assertEqual(p.stdout, "")
         with open(os.path.join(self.dir, "out.json"), encoding="utf-8") as f:
             self.assertIn("time", json.load(f)["ratio"])
+
+    def test_odd_events(self):
+        """Events of another version, or of none: what can be read is told, the rest is not."""
+        for event in ({}, {"event": "queued"}, {"event": "queued", "position": -1},
+                      {"event": "queued", "position": 3}, {"event": "queued", "position": 3},
+                      {"event": "started"}, {"event": "started", "replicates_min": -1, "layers": 1},
+                      {"event": "progress"}, {"event": "progress", "layer": "a", "fraction": "x"},
+                      {"event": "progress", "layer": "a", "simulating": "depthwise"},
+                      {"event": "progress", "layer": "a", "simulating": "depthwise",
+                       "backend": "native", "step": 1, "steps": 2},
+                      {"event": "progress", "simulating": "depthwise", "backend": "native"},
+                      {"event": "replicate", "ok": False}, {"event": 3}, [], None, "text", 1e300):
+            self.accept(event, self.DONE)
+            p = self.ctl("watch", self.JOB["id"], "-s", self.sock)
+            self.assertIn("dws3", p.stdout)
+            self.assertNotIn("(null)", p.stderr)
+            told = isinstance(event, dict) and event.get("position", 0) > 0
+            self.assertEqual("queued, place 3" in p.stderr, told)
+            if isinstance(event, dict) and "ok" in event:
+                self.assertIn("a replicate of a layer failed and is measured again: no reason given",
+                              p.stderr)
+            if isinstance(event, dict) and "steps" in event:
+                self.assertIn("simulating a: native depthwise, 1 of 2", p.stderr)
+        for cpu in (0, -1, 100000, "x", 1e9):
+            self.answers["GET /v1/info"] = [http(200, {"measure_cpu": cpu})]
+            self.accept(self.DONE)
+            self.ctl("watch", self.JOB["id"], "-s", self.sock)
+        self.answers["GET /v1/info"] = [None]
+        self.accept({"event": "done", "state": "failed"})
+        self.assertIn("is failed\n", self.ctl("watch", self.JOB["id"], "-s", self.sock,
+                                              code=4).stderr)
 
     def test_documents_fit_the_schema(self):
         """What the rendering tests and this server serve is what dwbenchd would."""
@@ -430,7 +500,50 @@ class Fake(Case):
         self.assertEqual(levels["daemon"], "note")  # another version
 
 
+    def test_doctor_troubled(self):
+        """A socket for everybody, an odd answer, none in time, a format that it has not."""
+        info = {"version": None, "loop": {}, "machine": None, "machine_error": ""}
+        self.answers["GET /v1/info"] = [http(200, info)]
+        os.chmod(self.sock, 0o666)
+        p = self.ctl("doctor", "-s", self.sock, code=4)
+        self.assertIn("writable for everybody", p.stdout)
+        self.assertIn("dwbenchd of an unknown version", p.stdout)
+        self.answers["GET /v1/info"] = [http(200, [])]
+        p = self.ctl("doctor", "-s", self.sock, code=3)
+        self.assertIn("no answer at", p.stdout)
+        self.assertIn("a private one, works", p.stdout)
+        self.assertEqual(self.ctl("doctor", "-s", self.sock, "-f", "csv", code=2).stdout, "")
+        self.answers["GET /v1/info"] = [60.0]
+        self.ctl("doctor", "-s", self.sock, "--timeout", "300ms", code=124)
+        self.answers["GET /v1/info"] = [http(200, {**info, "machine_error": None})]
+        process = self.start("doctor", "-s", self.sock)  # the probe is waited for
+        self.wait_for(lambda: len(self.requests) > 6)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+        self.assertEqual(process.returncode, 130)
+
+
 class Real(Case):
+    def test_doctor_alone(self):
+        """Without a service: a note, and the machine as a private daemon sees it."""
+        self.env["XDG_RUNTIME_DIR"] = self.dir
+        p = self.ctl("doctor", "-o", "report")
+        self.assertEqual(p.stdout, "")
+        with open(os.path.join(self.dir, "report"), encoding="utf-8") as f:
+            report = f.read()
+        self.assertIn("a private one, works", report)
+        self.assertIn("systemctl enable --now dwbench.socket", report)
+        self.env["DWBENCH_SOCKET"] = self.sock
+        levels = {f["subject"]: f["level"] for f in
+                  json.loads(self.ctl("doctor", "-f", "json", code=3).stdout)}
+        self.assertIn("CPU", levels)
+        self.assertEqual(self.left_behind(), [])
+        shutil.copy(CTL, self.dir)  # no daemon beside it
+        p = subprocess.run([os.path.join(self.dir, "dwbenchctl"), "doctor"], env=self.env,
+                           capture_output=True, text=True, cwd=self.dir, timeout=60)
+        self.assertEqual(p.returncode, 4)
+        self.assertIn("a private daemon cannot be started", p.stdout)
+
     def daemon(self):
         daemon = Daemon(worker=WORKER)
         self.addCleanup(daemon.close)

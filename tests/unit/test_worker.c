@@ -233,6 +233,54 @@ START_TEST(test_flags)
 }
 END_TEST
 
+/* Shapes that others' libraries take, and some that they may refuse. */
+static const char *const peers[] = {
+    "--layer Dk=3,Dx=14,M=32,N=16 --slice 20ms",
+    "--layer Dk=5,Dx=9,M=8,N=24,stride=2 --slice 20ms --cache cold",
+    "--layer Dk=3,Dx=10,M=16,N=16,stride=2,padding=valid --slice 20ms --isa portable",
+    "--layer Dk=1,Dx=7,M=24,N=8 --slice 20ms --isa avx2",
+    "--layer Dk=3,Dx=14,M=16,N=16 --slice 20ms --a onednn --b xnnpack",
+    "--layer Dk=3,Dx=14,M=16,N=16 --slice 20ms --a native,separable --b xnnpack,fused",
+};
+
+static int shape_of_peers;
+
+static struct output run_peers(const char *more)
+{
+    char arguments[256];
+
+    snprintf(arguments, sizeof arguments, "%s%s %s", peers[shape_of_peers],
+             strstr(peers[shape_of_peers], "--a ") ? "" : " --backend native,onednn,xnnpack", more);
+    return run(arguments, "");
+}
+
+/* The sandbox changes nothing of what is measured: the same kernels, as right as without it, or the
+ * same refusal. */
+START_TEST(test_peers)
+{
+    shape_of_peers = _i;
+    struct output inside = run_peers(""), outside = run_peers("--no-sandbox");
+    DWB_CLEANUP(dwb_record_freep) struct dwb_record *a = NULL, *b = NULL;
+
+    ck_assert_msg(inside.status == outside.status, "%s%s", inside.text, outside.text);
+    if (inside.status == 0) {
+        a = record_of(inside.text);
+        b = record_of(outside.text);
+        ck_assert_uint_eq(a->n_subjects, b->n_subjects);
+        for (size_t i = 0; i < a->n_subjects; i++) {
+            ck_assert_str_eq(a->subjects[i].kernel, b->subjects[i].kernel);
+            ck_assert_str_eq(a->subjects[i].backend, b->subjects[i].backend);
+            ck_assert_uint_eq(b->subjects[i].mismatched, 0);
+        }
+    } else {
+        ck_assert_int_eq(inside.status, 1);
+        ck_assert_str_eq(inside.text, outside.text);
+    }
+    free(inside.text);
+    free(outside.text);
+}
+END_TEST
+
 #if defined(__x86_64__)
 #define FOREIGN_ISA "neon"
 #else
@@ -255,6 +303,9 @@ static const struct {
     {"--no-such-flag", "", 2, "no-such-flag"},
     {"--layer Dk=3,Dx=6,M=3,N=17 --isa " FOREIGN_ISA, "", 1, "lacks it"},
     {"--layer Dk=3,Dx=6,M=3,N=17 --cpu 65000", "", 1, "cpu 65000"},
+    {"--simulated-call native --layer Dk=3,Dx=6,M=3,N=17", "", 2, "not BACKEND:OPERATION"},
+    {"--simulated-call native:fold --layer Dk=3,Dx=6,M=3,N=17", "", 2, "not BACKEND:OPERATION"},
+    {"--simulated-call nobody:depthwise --layer Dk=3,Dx=6,M=3,N=17", "", 1, "nobody"},
     {"--help", "", 0, "--layer"},
     {"--version", "", 0, "dwbench-worker "},
 };
@@ -317,6 +368,7 @@ int main(int argc, char **argv)
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, test_request);
     tcase_add_loop_test(tests, test_flags, 0, sizeof flags / sizeof flags[0]);
+    tcase_add_loop_test(tests, test_peers, 0, sizeof peers / sizeof peers[0]);
     tcase_add_loop_test(tests, test_failures, 0, sizeof failures / sizeof failures[0]);
     tcase_add_test(tests, test_probe);
     suite_add_tcase(suite, tests);
