@@ -144,6 +144,14 @@ static int disk_error(void)
 
 #ifdef __SANITIZE_ADDRESS__
 #define REAL_ALLOC(name_) __interceptor_##name_
+
+/* LeakSanitizer knows the dynamic linker's own memory by who called malloc, and here this file did.
+ */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void)
+{
+    return "leak:ld-linux";
+}
 #else
 #define REAL_ALLOC(name_) __libc_##name_
 #endif
