@@ -59,7 +59,7 @@ class Crashes(unittest.TestCase):
             n_fds, memory = self.settled(daemon), resident_bytes(daemon.process.pid)
             jobs = {name: daemon.submit(layer(name)) for name in names}
             good = daemon.submit(layer("ok"))
-            daemon.wait_state(good, "done", timeout=120)
+            daemon.wait_state(good, "done", timeout=500)
             outcomes = collections.Counter()
             for name, job in jobs.items():
                 status = daemon.job(job)
