@@ -48,17 +48,10 @@ static int compare_items(const void *left, const void *right)
            (a->record->replicate < b->record->replicate);
 }
 
-static bool same_layer(const struct dwb_layer *a, const struct dwb_layer *b)
-{
-    return a->kernel_size == b->kernel_size && a->input_size == b->input_size &&
-           a->in_channels == b->in_channels && a->out_channels == b->out_channels &&
-           a->stride == b->stride && a->padding == b->padding;
-}
-
 static bool record_fits(const struct dwb_spec *spec, const struct dwb_layer *layer,
                         const struct dwb_record *record)
 {
-    return same_layer(&record->layer, layer) && record->cache == spec->options.cache;
+    return dwb_layer_same_shape(&record->layer, layer) && record->cache == spec->options.cache;
 }
 
 /* Sorted copies of the pointers; -EINVAL when a record is no one's, or there twice. */
