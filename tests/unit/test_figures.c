@@ -36,11 +36,11 @@ static void open_documents(void)
 
     report = report_of(load("layer"));
     entry = (json_t *)(uintptr_t)report->rows[0].entry;
-    ck_assert_int_eq(json_object_set_new(entry, "native_speedup",
-                                         json_pack("{s:{s:f, s:f}, s:{s:f}, s:n}", "standard",
-                                                   "floor", 1.25, "half_width", 0.004, "depthwise",
-                                                   "floor", 0.5, "pointwise")),
-                     0);
+    ck_assert_int_eq(
+        json_object_set_new(entry, "native_speedup",
+                            json_pack("{s:{s:f, s:f}, s:{s:f}, s:n}", "standard", "floor", 1.25,
+                                      "half_width", 0.004, "depthwise", "floor", 0.5, "pointwise")),
+        0);
     report->rows[0].backend = "onednn";
     report->rows[0].repeat = 3;
     report->rows[0].padding = "valid";
@@ -168,16 +168,21 @@ START_TEST(test_ratio)
         double ratio, half_width;
         const char *text;
     } cases[] = {
-        {0.5, 0.0004, "0.5000 +-0.04%"}, {0.5, 0.004, "0.5000 +-0.4%"}, {0.5, 1, "0.5000 +-100%"},
-        {0.5, 1.01, "0.5000 +->100%"},   {0.5, NAN, "0.5000"},          {0.5, INFINITY, NULL},
-        {NAN, 0.1, "-"},                 {NAN, 2, "-"},
+        {0.5, 0.0004, "0.5000 +-0.04%"},
+        {0.5, 0.004, "0.5000 +-0.4%"},
+        {0.5, 1, "0.5000 +-100%"},
+        {0.5, 1.01, "0.5000 +->100%"},
+        {0.5, NAN, "0.5000"},
+        {0.5, INFINITY, NULL},
+        {NAN, 0.1, "-"},
+        {NAN, 2, "-"},
     };
     char text[64];
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-        ck_assert_str_eq(dwb_figure_ratio(cases[i].ratio, cases[i].half_width, false, text,
-                                          sizeof(text)),
-                         cases[i].text ? cases[i].text : "0.5000 +->100%");
+        ck_assert_str_eq(
+            dwb_figure_ratio(cases[i].ratio, cases[i].half_width, false, text, sizeof(text)),
+            cases[i].text ? cases[i].text : "0.5000 +->100%");
 }
 END_TEST
 
@@ -303,8 +308,9 @@ START_TEST(test_simulated)
         row->simulated[i][0] = counts[i];
     row->simulated_ratio[0] = 0.25;
     dwb_cleanup_free char *text = render_row(DWB_FORMAT_TABLE);
-    static const char *const parts[] = {"1.5T",   "2.5G", "3.5M", "12.0k",  "9999",
-                                        "0.2500", "onednn", "LL 32 MiB 16 ways", "; a note"};
+    static const char *const parts[] = {"1.5T",    "2.5G",   "3.5M",   "12.0k",
+                                        "9999",    "0.2500", "onednn", "LL 32 MiB 16 ways",
+                                        "; a note"};
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
         ck_assert_msg(has(text, parts[i]), "%s: %s", parts[i], text);
 }
@@ -513,8 +519,8 @@ static const struct dwb_finding *found(const char *part)
 static void examine_environment(json_t *environment)
 {
     examine(json_pack("{s:{s:s}, s:{s:o}, s:[{s:s, s:n, s:s, s:s}]}", "loop", "fallback_reason",
-                      "denied", "machine", "environment", environment, "counters", "name",
-                      "cycles", "source", "reason", "not allowed", "outcome",
+                      "denied", "machine", "environment", environment, "counters", "name", "cycles",
+                      "source", "reason", "not allowed", "outcome",
                       dwb_outcome_name(DWB_OUTCOME_PARANOID)));
 }
 
@@ -559,7 +565,8 @@ START_TEST(test_doctor_much)
     memset(name, 'n', 100);
     name[100] = '\0';
     for (int i = 0; i < 60; i++) {
-        json_array_append_new(counters, json_pack("{s:s, s:s}", "name", name, "source", "hardware"));
+        json_array_append_new(counters,
+                              json_pack("{s:s, s:s}", "name", name, "source", "hardware"));
         json_array_append_new(counters,
                               json_pack("{s:s, s:n, s:s}", "name", name, "source", "reason", "no"));
         json_array_append_new(isas, json_string(name));
@@ -570,8 +577,8 @@ START_TEST(test_doctor_much)
     ck_assert_uint_eq(findings.n, DWB_FINDINGS_MAX);
     for (size_t i = 0; i < findings.n; i++)
         ck_assert_ptr_nonnull(memchr(findings.items[i].text, '\0', sizeof(findings.items[i].text)));
-    examine(json_pack("{s:{}, s:{s:{}}, s:O}", "loop", "machine", "environment", "counters",
-                      counters));
+    examine(
+        json_pack("{s:{}, s:{s:{}}, s:O}", "loop", "machine", "environment", "counters", counters));
     json_decref(counters);
     ck_assert_ptr_nonnull(found("not counted: nnn"));
     ck_assert_ptr_nonnull(found("nnn (hardware), nnn"));
