@@ -79,9 +79,9 @@ static int find_catalogue(void)
     DWB_CLEANUP(dwb_catalogue_freep) struct dwb_catalogue *catalogue = NULL;
     DWB_CLEANUP(dwb_diags_freep) struct dwb_diags *diags = dwb_diags_new();
     char path[4096] = "";
-    int r = diags ? dwb_catalogue_find(directory, DWB_PMU_GENERIC, diags, path, sizeof path,
-                                       &catalogue)
-                  : -ENOMEM;
+    int r =
+        diags ? dwb_catalogue_find(directory, DWB_PMU_GENERIC, diags, path, sizeof path, &catalogue)
+              : -ENOMEM;
 
     ck_assert(r < 0 || (catalogue && dwb_catalogue_get(catalogue, "cycles")));
     return r;
