@@ -338,12 +338,13 @@ int dwb_result_progress(const struct dwb_spec *spec, struct dwb_record *const *r
 
 bool dwb_result_verified(const json_t *document)
 {
-    size_t i;
-    json_t *entry;
+    const json_t *results = json_object_get(document, "results");
 
-    json_array_foreach(
-        json_object_get(document, "results"), i,
-        entry) if (json_is_false(json_object_get(json_object_get(entry, "verification"),
-                                                 "ok"))) return false;
+    for (size_t i = 0; i < json_array_size(results); i++) {
+        const json_t *of_entry = json_object_get(json_array_get(results, i), "verification");
+
+        if (json_is_false(json_object_get(of_entry, "ok")))
+            return false;
+    }
     return true;
 }

@@ -197,10 +197,10 @@ static const struct {
     int (*step)(void);
     const char *document; /* NULL = a list of jobs */
 } steps[] = {
-    {read_file, NULL},           {read_flag, NULL},        {read_suite, NULL},
-    {list_suites, NULL},         {print_jobs_table, NULL}, {print_jobs_json, NULL},
-    {print_jobs_csv, NULL},      {render_result, "layer"}, 
-    {render_environment, "layer"}, {open_client, NULL},
+    {read_file, NULL},      {read_flag, NULL},        {read_suite, NULL},
+    {list_suites, NULL},    {print_jobs_table, NULL}, {print_jobs_json, NULL},
+    {print_jobs_csv, NULL}, {render_result, "layer"}, {render_environment, "layer"},
+    {open_client, NULL},
 };
 
 START_TEST(test_memory)
@@ -263,7 +263,8 @@ START_TEST(test_plugins_refused)
     put_object("class.so", ELFCLASS32, ELFDATA2LSB, ET_DYN);
     put_object("order.so", ELFCLASS64, ELFDATA2MSB, ET_DYN);
     put_object("type.so", ELFCLASS64, ELFDATA2LSB, ET_REL);
-    put("text.so", "not an object, but long enough to be the head of one: here it ends, really", 70);
+    put("text.so", "not an object, but long enough to be the head of one: here it ends, really",
+        70);
     put("short.so", "\177ELF", 4);
     static const char *const names[] = {"class.so", "order.so", "type.so",
                                         "text.so",  "short.so", "none.so"};
