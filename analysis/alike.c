@@ -52,14 +52,19 @@ static bool same_name(const json_t *a, const json_t *b)
 /* The entry of `document` that results[index] of `of` is called by, or NULL. */
 static const json_t *counterpart(const json_t *of, size_t index, const json_t *document)
 {
-    const json_t *theirs = json_object_get(of, "results"), *entry;
+    const json_t *theirs = json_object_get(of, "results");
+    const json_t *ours = json_object_get(document, "results");
     const json_t *wanted = json_array_get(theirs, index);
-    size_t n_before = 0, i;
+    size_t n_before = 0;
 
-    for (i = 0; i < index; i++)
+    for (size_t i = 0; i < index; i++)
         n_before += same_name(json_array_get(theirs, i), wanted);
-    json_array_foreach(json_object_get(document, "results"), i,
-                       entry) if (same_name(entry, wanted) && n_before-- == 0) return entry;
+    for (size_t i = 0; i < json_array_size(ours); i++) {
+        const json_t *entry = json_array_get(ours, i);
+
+        if (same_name(entry, wanted) && n_before-- == 0)
+            return entry;
+    }
     return NULL;
 }
 

@@ -485,11 +485,12 @@ static enum dwb_change change_of(const json_t *comparison)
 int dwb_gate_summarize(json_t *document)
 {
     const json_t *comparisons = json_object_get(document, "comparisons");
-    size_t n[DWB_N_CHANGES] = {0}, i;
+    size_t n[DWB_N_CHANGES] = {0};
     enum dwb_change verdict = DWB_CHANGE_SAME;
-    json_t *comparison, *overall;
+    json_t *overall;
 
-    json_array_foreach(comparisons, i, comparison) n[change_of(comparison)]++;
+    for (size_t i = 0; i < json_array_size(comparisons); i++)
+        n[change_of(json_array_get(comparisons, i))]++;
     for (unsigned k = 0; k < DWB_N_CHANGES; k++) /* they ascend by what they weigh */
         if (n[k])
             verdict = (enum dwb_change)k;
@@ -510,11 +511,12 @@ static bool same_text(const json_t *a, const json_t *b, const char *key)
 
 static const json_t *find_same(const json_t *comparisons, const json_t *wanted)
 {
-    size_t i;
-    json_t *item;
+    for (size_t i = 0; i < json_array_size(comparisons); i++) {
+        const json_t *item = json_array_get(comparisons, i);
 
-    json_array_foreach(comparisons, i, item) if (same_text(item, wanted, "layer") &&
-                                                 same_text(item, wanted, "operation")) return item;
+        if (same_text(item, wanted, "layer") && same_text(item, wanted, "operation"))
+            return item;
+    }
     return NULL;
 }
 

@@ -48,17 +48,10 @@ static int compare_items(const void *left, const void *right)
            (a->record->replicate < b->record->replicate);
 }
 
-static bool same_layer(const struct dwb_layer *a, const struct dwb_layer *b)
-{
-    return a->kernel_size == b->kernel_size && a->input_size == b->input_size &&
-           a->in_channels == b->in_channels && a->out_channels == b->out_channels &&
-           a->stride == b->stride && a->padding == b->padding;
-}
-
 static bool record_fits(const struct dwb_spec *spec, const struct dwb_layer *layer,
                         const struct dwb_record *record)
 {
-    return same_layer(&record->layer, layer) && record->cache == spec->options.cache;
+    return dwb_layer_same_shape(&record->layer, layer) && record->cache == spec->options.cache;
 }
 
 /* Sorted copies of the pointers; -EINVAL when a record is no one's, or there twice. */
@@ -345,12 +338,13 @@ int dwb_result_progress(const struct dwb_spec *spec, struct dwb_record *const *r
 
 bool dwb_result_verified(const json_t *document)
 {
-    size_t i;
-    json_t *entry;
+    const json_t *results = json_object_get(document, "results");
 
-    json_array_foreach(
-        json_object_get(document, "results"), i,
-        entry) if (json_is_false(json_object_get(json_object_get(entry, "verification"),
-                                                 "ok"))) return false;
+    for (size_t i = 0; i < json_array_size(results); i++) {
+        const json_t *of_entry = json_object_get(json_array_get(results, i), "verification");
+
+        if (json_is_false(json_object_get(of_entry, "ok")))
+            return false;
+    }
     return true;
 }

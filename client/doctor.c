@@ -64,12 +64,15 @@ static void examine_loop(const json_t *info, struct dwb_findings *findings)
 
 static void join(const json_t *array, char *buffer, size_t size)
 {
-    const json_t *item;
-    size_t i, n = 0;
+    size_t n = 0;
 
     buffer[0] = '\0';
-    json_array_foreach(array, i, item) if (json_is_string(item) && n < size) n +=
-        (size_t)snprintf(buffer + n, size - n, "%s%s", n ? ", " : "", json_string_value(item));
+    for (size_t i = 0; i < json_array_size(array) && n < size; i++) {
+        const char *item = json_string_value(json_array_get(array, i));
+
+        if (item)
+            n += (size_t)snprintf(buffer + n, size - n, "%s%s", n ? ", " : "", item);
+    }
 }
 
 static void examine_cpu(const json_t *machine, struct dwb_findings *findings)
@@ -96,11 +99,10 @@ static void examine_cpu(const json_t *machine, struct dwb_findings *findings)
 
 static void examine_backends(const json_t *machine, struct dwb_findings *findings)
 {
-    const json_t *backend;
-    size_t i;
+    const json_t *backends = json_object_get(machine, "backends");
 
-    json_array_foreach(json_object_get(machine, "backends"), i, backend)
-    {
+    for (size_t i = 0; i < json_array_size(backends); i++) {
+        const json_t *backend = json_array_get(backends, i);
         const char *name = text_of(backend, "name"), *reason = text_of(backend, "reason");
 
         if (json_is_true(json_object_get(backend, "available")))
@@ -117,9 +119,9 @@ static void examine_backends(const json_t *machine, struct dwb_findings *finding
 
 static void examine_plugins(const json_t *info, struct dwb_findings *findings)
 {
-    const json_t *plugins = json_object_get(info, "plugins"), *file;
+    const json_t *plugins = json_object_get(info, "plugins");
+    const json_t *files = json_object_get(plugins, "files");
     const char *reason = text_of(plugins, "reason");
-    size_t i;
 
     if (!plugins)
         return; /* an older daemon */
@@ -129,10 +131,10 @@ static void examine_plugins(const json_t *info, struct dwb_findings *findings)
                          reason ? reason : "not known why");
     else if (reason && reason[0])
         dwb_findings_add(findings, DWB_FINDING_NOTE, "plugins", NULL, "%s", reason);
-    else if (json_array_size(json_object_get(plugins, "files")) == 0)
+    else if (json_array_size(files) == 0)
         dwb_findings_add(findings, DWB_FINDING_OK, "plugins", NULL, "taken; there is none");
-    json_array_foreach(json_object_get(plugins, "files"), i, file)
-    {
+    for (size_t i = 0; i < json_array_size(files); i++) {
+        const json_t *file = json_array_get(files, i);
         const char *name = text_of(file, "name"), *why = text_of(file, "reason");
 
         if (json_is_true(json_object_get(file, "available")))
@@ -187,28 +189,31 @@ static const char *name_of(const json_t *counter)
 /* Counters that count, in one line; then those that do not, a reason a line. */
 static void examine_counters(const json_t *info, struct dwb_findings *findings)
 {
-    const json_t *counters = json_object_get(info, "counters"), *counter, *other;
+    const json_t *counters = json_object_get(info, "counters");
     char text[400] = "";
-    size_t i, k, n = 0, n_working = 0;
+    size_t n = 0, n_working = 0;
 
-    json_array_foreach(counters, i, counter) if (text_of(counter, "source") && n < sizeof(text))
-    {
+    for (size_t i = 0; i < json_array_size(counters) && n < sizeof(text); i++) {
+        const json_t *counter = json_array_get(counters, i);
+
+        if (!text_of(counter, "source"))
+            continue;
         n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s (%s)", n ? ", " : "",
                               name_of(counter), text_of(counter, "source"));
         n_working++;
     }
     dwb_findings_add(findings, n_working ? DWB_FINDING_OK : DWB_FINDING_NOTE, "counters", NULL,
                      "%s", n_working ? text : "none counts");
-    json_array_foreach(counters, i, counter)
-    {
+    for (size_t i = 0; i < json_array_size(counters); i++) {
+        const json_t *counter = json_array_get(counters, i);
         const char *reason = text_of(counter, "reason");
         bool said = false;
 
         if (text_of(counter, "source") || !reason)
             continue;
         n = 0;
-        json_array_foreach(counters, k, other)
-        {
+        for (size_t k = 0; k < json_array_size(counters); k++) {
+            const json_t *other = json_array_get(counters, k);
             const char *other_reason = text_of(other, "reason");
 
             if (text_of(other, "source") || !other_reason || strcmp(reason, other_reason) != 0)
@@ -227,12 +232,8 @@ static void examine_counters(const json_t *info, struct dwb_findings *findings)
 
 static bool has_outcome(const json_t *counters, const char *outcome)
 {
-    const json_t *counter;
-    size_t i;
-
-    json_array_foreach(counters, i, counter)
-    {
-        const char *own = text_of(counter, "outcome");
+    for (size_t i = 0; i < json_array_size(counters); i++) {
+        const char *own = text_of(json_array_get(counters, i), "outcome");
 
         if (own && strcmp(own, outcome) == 0)
             return true;

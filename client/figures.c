@@ -265,18 +265,17 @@ const char *dwb_figure_kernels(const struct dwb_report *report, char *buffer, si
 
 const char *dwb_figure_value(const json_t *value, char *buffer, size_t size)
 {
-    size_t n;
-
     if (!value || json_is_null(value)) {
         snprintf(buffer, size, "not known");
     } else if (json_is_string(value)) {
         snprintf(buffer, size, "%s", json_string_value(value));
     } else {
-        n = json_dumpb(value, buffer, size - 1,
-                       JSON_COMPACT | JSON_ENCODE_ANY | JSON_SORT_KEYS | JSON_REAL_PRECISION(9));
-        if (n == 0)
-            n = (size_t)snprintf(buffer, size, "no memory for it");
-        buffer[n < size - 1 ? n : size - 1] = '\0';
+        /* It ends before the first piece that has no room, and leaves the rest as it was. */
+        memset(buffer, 0, size);
+        if (json_dumpb(value, buffer, size - 1,
+                       JSON_COMPACT | JSON_ENCODE_ANY | JSON_SORT_KEYS | JSON_REAL_PRECISION(9)) ==
+            0)
+            snprintf(buffer, size, "no memory for it");
     }
     return buffer;
 }

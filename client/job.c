@@ -26,9 +26,7 @@ static int render_comparison(const json_t *document, const struct dwb_cli *cli, 
     FILE *stream = open_memstream(ret_text, ret_n);
     int r = stream ? dwb_comparison_render(document, cli, fd, stream) : -ENOMEM;
 
-    if (stream && fclose(stream) != 0)
-        r = -ENOMEM;
-    if (r < 0) {
+    if (dwb_output_close_text(stream, ret_text) < 0 || r < 0) {
         dwb_say("no memory for the report");
         return DWB_EXIT_FAILED;
     }
@@ -55,14 +53,11 @@ int dwb_job_render(const json_t *document, const struct dwb_cli *cli, int fd, ch
     }
     dwb_terminal_of(fd, &terminal);
     stream = r == 0 ? open_memstream(&text, &n) : NULL;
-    if (stream) {
+    if (stream)
         r = cli->environment ? dwb_render_environment(json_object_get(document, "environment"),
                                                       cli->format, &terminal, stream)
                              : dwb_render(report, cli->format, &terminal, stream);
-        if (fclose(stream) != 0)
-            r = -ENOMEM;
-    }
-    if (!stream || r < 0) {
+    if (dwb_output_close_text(stream, &text) < 0 || r < 0) {
         dwb_say("no memory for the report");
         return DWB_EXIT_FAILED;
     }

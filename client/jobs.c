@@ -121,7 +121,7 @@ int dwb_jobs_print(const json_t *jobs, const json_t *document, const struct dwb_
         print_csv(jobs, stream);
     else if (stream)
         r = print_table(jobs, &terminal, stream);
-    if (!stream || fclose(stream) != 0 || r < 0) {
+    if (dwb_output_close_text(stream, &text) < 0 || r < 0) {
         dwb_say("no memory for the answer");
         r = DWB_EXIT_FAILED;
     } else {

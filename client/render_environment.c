@@ -6,6 +6,7 @@
 
 #include "client/render.h"
 
+#include "client/output.h"
 #include "common/cleanup.h"
 #include "common/diag.h"
 
@@ -156,8 +157,7 @@ static int show_leaf(struct view *view, const char *path, const json_t *value)
         print_text(stream, value);
     if (why && !view->csv)
         fprintf(stream, " (%s)", why);
-    bool is_cut = ferror(stream);
-    if (fclose(stream) != 0 || is_cut || !text)
+    if (dwb_output_close_text(stream, &text) < 0)
         return -ENOMEM;
     if (view->csv) {
         const char *fields[] = {path, text, why ? why : ""};

@@ -71,16 +71,14 @@ static int print(const json_t *answer, const struct dwb_cli *cli, struct dwb_out
     struct dwb_terminal terminal;
     size_t n = 0;
     FILE *stream = open_memstream(&text, &n);
-    int r = -ENOMEM;
+    int r = 0;
 
     dwb_terminal_of(output->fd, &terminal);
     if (stream && cli->format == DWB_FORMAT_JSON)
         r = dwb_render_json(answer, stream);
     else if (stream)
         r = baselines ? list_table(baselines, &terminal, stream) : show_text(answer, stream);
-    if (stream && fclose(stream) != 0)
-        r = -ENOMEM;
-    if (r < 0) {
+    if (dwb_output_close_text(stream, &text) < 0 || r < 0) {
         dwb_say("no memory for the answer");
         return DWB_EXIT_FAILED;
     }

@@ -76,7 +76,7 @@ static int print(const json_t *comparison, const struct dwb_cli *cli, struct dwb
     FILE *stream = open_memstream(&text, &n);
     int r = stream ? dwb_comparison_render(comparison, cli, output->fd, stream) : DWB_EXIT_FAILED;
 
-    if (!stream || fclose(stream) != 0) {
+    if (dwb_output_close_text(stream, &text) < 0) {
         dwb_say("no memory for the comparison");
         return DWB_EXIT_FAILED;
     }

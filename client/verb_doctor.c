@@ -159,40 +159,43 @@ static int print_json(const struct dwb_findings *findings, FILE *out)
 }
 
 /* Text behind a word, the further lines below the first. */
-static void print_finding(const char *word, const char *code, const char *text,
-                          const struct dwb_terminal *terminal, FILE *out)
+static int print_finding(const char *word, const char *code, const char *text,
+                         const struct dwb_terminal *terminal, FILE *out)
 {
     dwb_cleanup_free char *wrapped = NULL;
     size_t n = 0;
     FILE *stream = open_memstream(&wrapped, &n);
 
-    if (!stream)
-        return;
-    dwb_terminal_wrap(stream, text, WORD_COLUMNS, terminal->columns);
-    if (fclose(stream) == 0 && n > WORD_COLUMNS)
-        fprintf(out, "%s%-*s%s%s", terminal->colour ? code : "", WORD_COLUMNS, word,
-                terminal->colour ? "\033[0m" : "", wrapped + WORD_COLUMNS);
+    if (stream)
+        dwb_terminal_wrap(stream, text, WORD_COLUMNS, terminal->columns);
+    if (dwb_output_close_text(stream, &wrapped) < 0)
+        return -ENOMEM;
+    fprintf(out, "%s%-*s%s%s", terminal->colour ? code : "", WORD_COLUMNS, word,
+            terminal->colour ? "\033[0m" : "", wrapped + WORD_COLUMNS);
+    return 0;
 }
 
-static void print_text(const struct dwb_findings *findings, const struct dwb_terminal *terminal,
-                       FILE *out)
+static int print_text(const struct dwb_findings *findings, const struct dwb_terminal *terminal,
+                      FILE *out)
 {
     static const char *const codes[] = {"\033[32m", "\033[33m", "\033[31m"};
     size_t n_levels[3] = {0};
+    int r = 0;
 
-    for (size_t i = 0; i < findings->n; i++) {
+    for (size_t i = 0; r == 0 && i < findings->n; i++) {
         const struct dwb_finding *finding = &findings->items[i];
         char line[sizeof(finding->text) + 64];
 
         n_levels[finding->level]++;
         snprintf(line, sizeof(line), "%s: %s", finding->subject, finding->text);
-        print_finding(dwb_finding_level_name(finding->level), codes[finding->level], line, terminal,
-                      out);
-        if (finding->fix[0])
-            print_finding("  try", "", finding->fix, terminal, out);
+        r = print_finding(dwb_finding_level_name(finding->level), codes[finding->level], line,
+                          terminal, out);
+        if (r == 0 && finding->fix[0])
+            r = print_finding("  try", "", finding->fix, terminal, out);
     }
     fprintf(out, "\n%zu ok, %zu to note, %zu problem%s\n", n_levels[0], n_levels[1], n_levels[2],
             n_levels[2] == 1 ? "" : "s");
+    return r;
 }
 
 static int print(const struct dwb_findings *findings, const struct dwb_cli *cli)
@@ -211,11 +214,15 @@ static int print(const struct dwb_findings *findings, const struct dwb_cli *cli)
     if (stream && cli->format == DWB_FORMAT_JSON)
         r = print_json(findings, stream);
     else if (stream)
-        print_text(findings, &terminal, stream);
-    if (stream && fclose(stream) == 0 && r == 0)
+        r = print_text(findings, &terminal, stream);
+    if (dwb_output_close_text(stream, &text) < 0 || r < 0) {
+        dwb_say("no memory for the answer");
+        r = DWB_EXIT_FAILED;
+    } else {
         r = dwb_output_write(&output, text, n);
+    }
     dwb_output_close(&output);
-    return r < 0 ? DWB_EXIT_FAILED : r;
+    return r;
 }
 
 static int run(const struct dwb_cli *cli)

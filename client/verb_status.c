@@ -72,7 +72,7 @@ static int whole_daemon(struct dwb_http *http, const struct dwb_cli *cli)
             r = dwb_render_json(info, stream);
         else if (stream)
             describe_daemon(info, dwb_http_socket(http), stream);
-        if (!stream || fclose(stream) != 0 || r < 0) {
+        if (dwb_output_close_text(stream, &text) < 0 || r < 0) {
             dwb_say("no memory for the answer");
             r = DWB_EXIT_FAILED;
         } else {

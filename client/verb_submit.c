@@ -5,6 +5,7 @@
 #include "client/input.h"
 #include "client/interrupt.h"
 #include "client/job.h"
+#include "client/output.h"
 #include "client/verbs.h"
 #include "common/cleanup.h"
 
@@ -63,8 +64,10 @@ static int report_compared(const json_t *document, const json_t *baseline, const
     if (compared == DWB_EXIT_OK)
         compared = dwb_comparison_exit(comparison);
     json_decref(comparison);
-    if (fclose(stream) != 0)
+    if (dwb_output_close_text(stream, &text) < 0) {
+        dwb_say("no memory for the report");
         return DWB_EXIT_FAILED;
+    }
     r = dwb_output_write(output, text, n);
     if (r == DWB_EXIT_OK)
         r = report_exit == DWB_EXIT_FAILED ? report_exit : compared;

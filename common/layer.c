@@ -12,6 +12,13 @@ const char *dwb_padding_name(enum dwb_padding padding)
     return padding == DWB_PADDING_SAME ? "same" : "valid";
 }
 
+bool dwb_layer_same_shape(const struct dwb_layer *a, const struct dwb_layer *b)
+{
+    return a->kernel_size == b->kernel_size && a->input_size == b->input_size &&
+           a->in_channels == b->in_channels && a->out_channels == b->out_channels &&
+           a->stride == b->stride && a->padding == b->padding;
+}
+
 uint32_t dwb_layer_output_size(const struct dwb_layer *layer)
 {
     if (layer->padding == DWB_PADDING_SAME)

@@ -35,6 +35,9 @@ struct dwb_layer {
 
 const char *dwb_padding_name(enum dwb_padding padding);
 
+/* Whether all that makes the computation is the same: neither name nor repeat. */
+bool dwb_layer_same_shape(const struct dwb_layer *a, const struct dwb_layer *b);
+
 /* Dy. The layer must be in range; 0 when `valid` leaves no output (Dk > Dx). */
 uint32_t dwb_layer_output_size(const struct dwb_layer *layer);
 

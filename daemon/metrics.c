@@ -412,7 +412,8 @@ int dwb_metrics_render(const struct dwb_metrics *metrics, const struct dwb_metri
     if (openmetrics)
         fputs("# EOF\n", page.stream);
     bool failed = ferror(page.stream);
-    if (fclose(page.stream) != 0 || failed) {
+    /* Without memory glibc's fclose may return 0 and leave no text. */
+    if (fclose(page.stream) != 0 || failed || !text) {
         free(text);
         return -ENOMEM;
     }

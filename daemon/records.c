@@ -3,6 +3,7 @@
 /* See records.h. */
 
 #include "common/cleanup.h"
+#include "common/json_memory.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -113,13 +114,6 @@ struct dwb_record *const *dwb_records_all(struct dwb_records *records,
     return records->all;
 }
 
-static bool same_layer(const struct dwb_layer *a, const struct dwb_layer *b)
-{
-    return strcmp(a->name, b->name) == 0 && a->kernel_size == b->kernel_size &&
-           a->input_size == b->input_size && a->in_channels == b->in_channels &&
-           a->out_channels == b->out_channels && a->stride == b->stride && a->padding == b->padding;
-}
-
 static void refuse(struct dwb_worker_end *end, enum dwb_worker_outcome outcome, const char *reason)
 {
     end->outcome = outcome;
@@ -132,17 +126,20 @@ void dwb_records_check(struct dwb_worker_end *end, const struct dwb_layer *layer
     DWB_CLEANUP(dwb_record_freep) struct dwb_record *record = NULL;
     uint32_t mismatched = 0;
 
+    dwb_json_memory_begin();
     int r = dwb_record_from_json(end->document, &record);
-    if (r == -ENOMEM) {
+    /* jansson reports its own shortage as a document that does not fit. */
+    if (r == -ENOMEM || (r < 0 && dwb_json_memory_was_short())) {
         refuse(end, DWB_WORKER_SPAWN, "no memory for the record");
-        end->shortage = r;
+        end->shortage = -ENOMEM;
         return;
     }
     if (r < 0) {
         refuse(end, DWB_WORKER_OUTPUT, "its record is not valid");
         return;
     }
-    if (!same_layer(&record->layer, layer) || record->replicate != replicate) {
+    if (strcmp(record->layer.name, layer->name) != 0 ||
+        !dwb_layer_same_shape(&record->layer, layer) || record->replicate != replicate) {
         refuse(end, DWB_WORKER_OUTPUT, "its record is of another replicate");
         return;
     }

@@ -77,10 +77,7 @@ static bool has_layer(const struct dwb_spec *suite, const struct dwb_layer *laye
 {
     for (size_t i = 0; i < suite->n_layers; i++) {
         const struct dwb_layer *known = &suite->layers[i];
-        if (strcmp(known->name, layer->name) == 0 && known->kernel_size == layer->kernel_size &&
-            known->input_size == layer->input_size && known->in_channels == layer->in_channels &&
-            known->out_channels == layer->out_channels && known->stride == layer->stride &&
-            known->padding == layer->padding)
+        if (strcmp(known->name, layer->name) == 0 && dwb_layer_same_shape(known, layer))
             return true;
     }
     return false;

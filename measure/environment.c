@@ -489,7 +489,7 @@ json_t *dwb_environment_new(const struct dwb_environment_options *options)
     struct env env = {.root = options->root, .cpu = options->cpu, .unreadable = json_object()};
     json_t *object = json_object();
 
-    if (!object || json_object_set_new(object, "unreadable", env.unreadable) < 0) {
+    if (json_object_set_new(object, "unreadable", env.unreadable) < 0) { /* takes it anyway */
         json_decref(object);
         return NULL;
     }

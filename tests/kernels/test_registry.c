@@ -171,6 +171,8 @@ START_TEST(test_flags)
     ck_assert_str_eq(text, "");
     dwb_cpu_flags_text(ALL_FLAGS, text, 8); /* cut, never past the end */
     ck_assert_str_eq(text, "avx2,av");
+    dwb_cpu_flags_text(ALL_FLAGS, text, 0);
+    ck_assert_str_eq(text, "avx2,av"); /* no room, not even for an end */
     ck_assert_int_eq(dwb_cpu_best_isa(0), DWB_ISA_PORTABLE);
     ck_assert_int_eq(dwb_cpu_best_isa(DWB_CPU_AVX2), DWB_ISA_AVX2);
     ck_assert_int_eq(dwb_cpu_best_isa(DWB_CPU_AVX2 | DWB_CPU_AVX512), DWB_ISA_AVX512);

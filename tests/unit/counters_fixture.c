@@ -1,8 +1,8 @@
 #include "counters_fixture.h"
 
 #include "common/cleanup.h"
+#include "tests/unmarked.h"
 
-#include <check.h>
 #include <errno.h>
 #include <ftw.h>
 #include <linux/perf_event.h>

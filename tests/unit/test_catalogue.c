@@ -71,6 +71,18 @@ static const struct {
     {"pmu: [a]\ncounters:\n  cycles: {events: [X], nota: x}\n", 3, 25},
     {"pmu: [a]\nconters: 1\ncounters: {cycles: {events: [X]}}\n", 2, 1},
     {"pmu: [a]\ncounters:\n  cycles: {events: [X]}\n  cycles: {events: [X]}\n", 4, 3},
+    {"pmu: [[a]]\ncounters: {cycles: {events: [X]}}\n", 1, 7},
+    {"pmu: [\"\"]\ncounters: {cycles: {events: [X]}}\n", 1, 7},
+    {"pmu: [\"\xc2\xb5\"]\ncounters: {cycles: {events: [X]}}\n", 1, 7},
+    {"pmu: [a-name-longer-than-libpfm4-has-any]\ncounters: {cycles: {events: [X]}}\n", 1, 7},
+    {"pmu: [a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a]\n"
+     "counters: {cycles: {events: [X]}}\n",
+     1, 6},
+    {"pmu: [a]\ncounters: [cycles]\n", 2, 11},
+    {"pmu: [a]\ncounters: {cycles: X}\n", 2, 20},
+    {"pmu: [a]\ncounters:\n  cycles: {events: [[X]]}\n", 3, 21},
+    {"pmu: [a]\ncounters:\n  cycles: {events: [{event: X, weight: [1]}]}\n", 3, 40},
+    {"pmu: [a]\ncounters:\n  cycles: {events: [{event: X, weight: 1025}]}\n", 3, 40},
 };
 
 START_TEST(test_bad)

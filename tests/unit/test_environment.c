@@ -233,6 +233,8 @@ static const struct { /* a member that this file fills */
     {CPU "/isolated", "\n", "cpus_isolated", "\"\""}, /* none is, which is an answer */
     {"/sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never\n", "thp",
      "\"madvise\""},
+    {"/sys/kernel/mm/transparent_hugepage/enabled", "never\n", "thp", "\"never\""},
+    {"/sys/kernel/mm/transparent_hugepage/enabled", "[never\n", "thp", "\"[never\""},
     {"/proc/sys/kernel/randomize_va_space", "2\n", "aslr", "2"},
     {"/proc/sys/kernel/perf_event_paranoid", "-1\n", "perf_event_paranoid", "-1"},
     {"/proc/sys/kernel/nmi_watchdog", "0\n", "nmi_watchdog", "0"},
@@ -291,6 +293,12 @@ static const struct { /* what makes a member unreadable, and the words for it */
     {"/proc/loadavg", "busy\n", "load", "is not three numbers"},
     {"/proc/stat", "cpu0 1 2 3 4 5 6 7 42 0 0\n", "steal_ticks", "has no steal of cpu3"},
     {"/proc/cpuinfo", "processor\t: 0\n", "cpu.microcode", "has no microcode"},
+    {"/proc/sys/kernel/nmi_watchdog", "99999999999999999999\n", "nmi_watchdog", "not a number"},
+    {"/proc/meminfo", "odd\nMemFree: many kB\n", "memory_bytes", "has no MemTotal"},
+#if defined(__x86_64__)
+    {"/proc/cpuinfo", "cpu family\t: six\n", "cpu.family", "cpu family is not a number"},
+    {"/proc/cpuinfo", "microcode\t:\n", "cpu.microcode", "has no microcode"},
+#endif
 };
 
 START_TEST(test_file_missing)
@@ -309,6 +317,95 @@ START_TEST(test_file_missing)
     ck_assert_msg(strstr(why, spoiled[_i].words) != NULL, "%s", why);
     ck_assert(!strstr(why, root)); /* a path as it is on the machine */
     json_decref(environment);
+}
+END_TEST
+
+/* ---- caches ---- */
+
+static void put_cache(int index, const char *name, const char *text)
+{
+    char path[160];
+
+    snprintf(path, sizeof path, CPU "/cpu3/cache/index%d/%s", index, name);
+    put_file(path, text);
+}
+
+static void put_level(int index, const char *level, const char *type, const char *size)
+{
+    put_cache(index, "level", level);
+    put_cache(index, "type", type);
+    put_cache(index, "size", size);
+}
+
+/* Sizes in every unit; a level that there cannot be, and instructions above the first, are none. */
+START_TEST(test_caches)
+{
+    struct dwb_caches caches;
+
+    put_level(0, "1", "Data", "48K");
+    put_cache(0, "coherency_line_size", "64");
+    put_cache(0, "ways_of_associativity", "12");
+    put_cache(0, "shared_cpu_list", "3,7-8,11-10,x");
+    put_level(1, "1", "Instruction", "32K");
+    put_level(2, "2", "Unified", "2M");
+    put_cache(2, "shared_cpu_list", "none");
+    put_level(3, "3", "Unified", "1G");
+    put_level(4, "4", "Unified", "4096");
+    put_level(5, "5", "Unified", "1M");
+    put_level(6, "0", "Unified", "1M");
+    put_level(7, "2", "Instruction", "9K");
+    dwb_machine_caches(root, 3, &caches);
+    ck_assert_uint_eq(caches.levels[0].bytes, 48 << 10);
+    ck_assert_uint_eq(caches.levels[0].line_bytes, 64);
+    ck_assert_uint_eq(caches.levels[0].ways, 12);
+    ck_assert_uint_eq(caches.levels[0].n_sharing, 3); /* 3, 7 and 8: what is odd is nobody */
+    ck_assert_uint_eq(caches.instruction.bytes, 32 << 10);
+    ck_assert_uint_eq(caches.levels[1].bytes, 2 << 20);
+    ck_assert_uint_eq(caches.levels[1].line_bytes, 0); /* not told */
+    ck_assert_uint_eq(caches.levels[1].n_sharing, 0);
+    ck_assert_uint_eq(caches.levels[2].bytes, 1 << 30);
+    ck_assert_uint_eq(caches.levels[3].bytes, 4096);
+}
+END_TEST
+
+/* Files of which a part is missing tell of no cache. */
+START_TEST(test_caches_in_part)
+{
+    struct dwb_caches caches;
+
+    put_cache(0, "level", "1");
+    put_cache(1, "level", "2");
+    put_cache(1, "type", "Unified");
+    dwb_machine_caches(root, 3, &caches);
+    for (size_t i = 0; i < 4; i++)
+        ck_assert_uint_eq(caches.levels[i].bytes, 0);
+    ck_assert_uint_eq(caches.instruction.bytes, 0);
+}
+END_TEST
+
+/* A directory can be opened and not be read; a descriptor that is none cannot be either. */
+START_TEST(test_unreadable_kinds)
+{
+    char text[16];
+    uint64_t ticks = 42;
+    int64_t value = 42;
+
+    ck_assert_int_eq(dwb_machine_read(root, text, sizeof text), -EISDIR);
+    ck_assert_int_eq(dwb_machine_steal(-1, 0, &ticks), -EBADF);
+    put_file("/huge", "99999999999999999999\n");
+    char path[sizeof root + 8];
+    snprintf(path, sizeof path, "%s/huge", root);
+    ck_assert_int_eq(dwb_machine_read_int(path, &value), -ENODATA);
+    put_file("/proc/stat", "cpu  1\ncpu3 1 2 3\n");
+    snprintf(path, sizeof path, "%s/proc", root);
+    char stat[sizeof root + 16];
+    snprintf(stat, sizeof stat, "%s/stat", path);
+    FILE *file = fopen(stat, "re");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_int_eq(dwb_machine_steal(fileno(file), 3, &ticks), -ENODATA); /* an old kernel's */
+    fclose(file);
+    ck_assert_uint_eq(ticks, 42);
+    ck_assert_int_eq(value, 42);
 }
 END_TEST
 
@@ -395,6 +492,9 @@ int main(void)
     tcase_add_loop_test(tests, test_probe_sizes, 0, sizeof sizes / sizeof sizes[0]);
     tcase_add_test(tests, test_backends);
     tcase_add_checked_fixture(files, make_root, remove_root);
+    tcase_add_test(files, test_caches);
+    tcase_add_test(files, test_caches_in_part);
+    tcase_add_test(files, test_unreadable_kinds);
     tcase_add_loop_test(files, test_file, 0, sizeof readable / sizeof readable[0]);
     tcase_add_loop_test(files, test_file_missing, 0, sizeof spoiled / sizeof spoiled[0]);
     suite_add_tcase(suite, tests);

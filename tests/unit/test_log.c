@@ -4,6 +4,7 @@
  * said.
  */
 
+#include "common/diag.h"
 #include "common/log.h"
 
 #include <check.h>
@@ -163,6 +164,55 @@ START_TEST(test_rate)
 }
 END_TEST
 
+/* ---- what an input said, in a message ---- */
+
+static const struct {
+    const char *text, *escaped;
+} inputs[] = {
+    {"\xc2\xb5 \xe2\x82\xac", "\xc2\xb5 \xe2\x82\xac"}, /* text is as it was */
+    {"\xc2z", "\\xc2z"},                                /* another byte has to follow */
+    {"\xe2\x82z", "\\xe2\\x82z"},                       /* and one more */
+    {"\xe0\x80\x80", "\\xe0\\x80\\x80"},                /* longer than need be */
+    {"\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80"},       /* past the last one */
+    {"\xed\xa0\x80", "\\xed\\xa0\\x80"},                /* half of a pair */
+    {"\xf5\x80\x80\x80", "\\xf5\\x80\\x80\\x80"},       /* begins nothing */
+    {"\x1b[1m\x7f", "\\x1b[1m\\x7f"},
+};
+
+START_TEST(test_escape)
+{
+    char text[64] = "same";
+
+    dwb_escape(text, sizeof(text), inputs[_i].text, strlen(inputs[_i].text));
+    ck_assert_str_eq(text, inputs[_i].escaped);
+    text[0] = '#';
+    dwb_escape(text, 0, "x", 1); /* no room, not even for an end */
+    ck_assert_int_eq(text[0], '#');
+}
+END_TEST
+
+/* More findings than are kept are counted. */
+START_TEST(test_findings)
+{
+    struct dwb_diags *diags = dwb_diags_new();
+    char *text = NULL;
+    size_t n, n_lines = 0;
+    FILE *stream = open_memstream(&text, &n);
+
+    for (unsigned i = 0; i < DWB_DIAGS_MAX + 3; i++)
+        dwb_diags_add(diags, i, 2, i % 2 ? "field" : NULL, i % 2 ? "value" : NULL, "wrong");
+    dwb_diags_print(diags, "file", stream);
+    ck_assert_int_eq(fclose(stream), 0);
+    for (const char *at = text; (at = strchr(at, '\n')); at++)
+        n_lines++;
+    ck_assert_uint_eq(n_lines, DWB_DIAGS_MAX + 1);
+    ck_assert(strncmp(text, "file: wrong\nfile:1:2: field: 'value' wrong\n", 43) == 0);
+    ck_assert(strstr(text, "\nfile: and 3 more\n"));
+    free(text);
+    dwb_diags_free(diags);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("log");
@@ -174,6 +224,8 @@ int main(void)
     tcase_add_test(tests, test_journal);
     tcase_add_test(tests, test_cap);
     tcase_add_test(tests, test_rate);
+    tcase_add_loop_test(tests, test_escape, 0, sizeof(inputs) / sizeof(inputs[0]));
+    tcase_add_test(tests, test_findings);
     suite_add_tcase(suite, tests);
     srunner_set_fork_status(runner, CK_FORK); /* the tests redirect stderr */
     srunner_run_all(runner, CK_NORMAL);

@@ -403,6 +403,95 @@ START_TEST(test_doctor_remedies)
 }
 END_TEST
 
+static struct dwb_findings findings;
+
+static void examine(json_t *info)
+{
+    ck_assert_ptr_nonnull(info);
+    memset(&findings, 0, sizeof(findings));
+    dwb_doctor_examine(info, &findings);
+    json_decref(info);
+}
+
+static const struct dwb_finding *found(const char *part)
+{
+    for (size_t i = 0; i < findings.n; i++)
+        if (has(findings.items[i].text, part))
+            return &findings.items[i];
+    return NULL;
+}
+
+static void examine_environment(json_t *environment)
+{
+    examine(json_pack("{s:{s:s}, s:{s:o}, s:[{s:s, s:n, s:s, s:s}]}", "loop", "fallback_reason",
+                      "denied", "machine", "environment", environment, "counters", "name", "cycles",
+                      "source", "reason", "not allowed", "outcome",
+                      dwb_outcome_name(DWB_OUTCOME_PARANOID)));
+}
+
+START_TEST(test_doctor_quiet)
+{
+    static const char *const clocks[] = {"tsc", "arch_sys_counter", "kvm-clock", "hpet"};
+
+    for (size_t i = 0; i < 4; i++) {
+        examine_environment(json_pack("{s:s, s:s, s:i, s:s}", "governor", "performance",
+                                      "clocksource", clocks[i], "perf_event_paranoid", 3,
+                                      "cpus_online", "0-3"));
+        ck_assert_int_eq(found("clocksource")->level, i < 3 ? DWB_FINDING_OK : DWB_FINDING_NOTE);
+        ck_assert_int_eq(found("governor performance")->level, DWB_FINDING_OK);
+        ck_assert_ptr_null(found("only one CPU"));
+        ck_assert_ptr_nonnull(found("unknown, because io_uring"));
+        ck_assert_ptr_null(found("perf_event_paranoid is 3")); /* the counter said it */
+    }
+}
+END_TEST
+
+START_TEST(test_doctor_disturbed)
+{
+    examine_environment(json_pack("{s:s, s:b, s:i, s:i, s:i, s:s, s:b}", "governor", "powersave",
+                                  "boost", 1, "smt_active", 1, "steal_ticks", 7, "nmi_watchdog", 1,
+                                  "cpus_online", "0", "odd", 0));
+    static const char *const parts[] = {"governor is powersave", "boost is on",
+                                        "sibling (not known)",   "7 ticks",
+                                        "NMI watchdog",          "only one CPU"};
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        ck_assert_msg(found(parts[i]), "%s", parts[i]);
+        ck_assert_int_eq(found(parts[i])->level, DWB_FINDING_NOTE);
+    }
+}
+END_TEST
+
+/* More than there is room for: a line is cut, and the findings end at their cap. */
+START_TEST(test_doctor_much)
+{
+    json_t *counters = json_array(), *backends = json_array(), *isas = json_array();
+    char name[101];
+
+    memset(name, 'n', 100);
+    name[100] = '\0';
+    for (int i = 0; i < 60; i++) {
+        json_array_append_new(counters,
+                              json_pack("{s:s, s:s}", "name", name, "source", "hardware"));
+        json_array_append_new(counters,
+                              json_pack("{s:s, s:n, s:s}", "name", name, "source", "reason", "no"));
+        json_array_append_new(isas, json_string(name));
+        json_array_append_new(backends, json_pack("{s:s, s:b}", "name", name, "available", i % 2));
+    }
+    examine(json_pack("{s:{}, s:{s:{}, s:o, s:o}, s:O}", "loop", "machine", "environment", "isas",
+                      isas, "backends", backends, "counters", counters));
+    ck_assert_uint_eq(findings.n, DWB_FINDINGS_MAX);
+    for (size_t i = 0; i < findings.n; i++)
+        ck_assert_ptr_nonnull(memchr(findings.items[i].text, '\0', sizeof(findings.items[i].text)));
+    examine(
+        json_pack("{s:{}, s:{s:{}}, s:O}", "loop", "machine", "environment", "counters", counters));
+    json_decref(counters);
+    ck_assert_ptr_nonnull(found("not counted: nnn"));
+    ck_assert_ptr_nonnull(found("nnn (hardware), nnn"));
+    ck_assert_str_eq(dwb_finding_level_name(DWB_FINDING_OK), "ok");
+    ck_assert_str_eq(dwb_finding_level_name(DWB_FINDING_PROBLEM), "problem");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("render");
@@ -427,6 +516,9 @@ int main(void)
     tcase_add_test(tcase, test_wrap);
     tcase_add_test(tcase, test_progress);
     tcase_add_test(tcase, test_doctor);
+    tcase_add_test(tcase, test_doctor_quiet);
+    tcase_add_test(tcase, test_doctor_disturbed);
+    tcase_add_test(tcase, test_doctor_much);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

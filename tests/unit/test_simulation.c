@@ -169,6 +169,13 @@ START_TEST(test_machine_geometry)
     ck_assert_uint_eq(geometry.ll.bytes, 32768ull * 17 * 64);
     ck_assert(dwb_cache_shape_valid(&geometry.ll));
 
+    /* A last level that is not known in full, or smaller than one of its ways, is none. */
+    caches.levels[2] = (struct dwb_cache_level){.bytes = 64, .line_bytes = 64, .ways = 11};
+    ck_assert_int_eq(dwb_simulate_geometry(&caches, &geometry, &exact), -ENODATA);
+    caches = zen;
+    caches.levels[0].line_bytes = 0;
+    ck_assert_int_eq(dwb_simulate_geometry(&caches, &geometry, &exact), -ENODATA);
+    caches = zen;
     caches.instruction.ways = 0;
     ck_assert_int_eq(dwb_simulate_geometry(&caches, &geometry, &exact), -ENODATA);
     caches = (struct dwb_caches){0};

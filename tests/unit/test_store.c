@@ -316,7 +316,17 @@ START_TEST(test_invalid)
     job = fixture_job("b", 1, NULL);
     job.created_ns = UINT64_MAX;
     ck_assert_int_eq(dwb_store_add_job(store, &job, NULL, NULL), -EINVAL);
+    job = fixture_job("b", 1, NULL);
+    job.name = NULL;
+    ck_assert_int_eq(dwb_store_add_job(store, &job, NULL, NULL), -EINVAL);
+    job = fixture_job("b", 1, NULL);
+    job.spec = NULL;
+    ck_assert_int_eq(dwb_store_add_job(store, &job, NULL, NULL), -EINVAL);
     ck_assert_int_eq(fixture_set(store, "a", DWB_JOB_RUNNING, NULL), 0);
+    ck_assert_int_eq(fixture_set(store, NULL, DWB_JOB_RUNNING, NULL), -EINVAL);
+    ck_assert_int_eq(
+        dwb_store_set_state(store, "a", DWB_JOB_FAILED, "", UINT64_MAX, NULL, NULL, NULL), -EINVAL);
+    ck_assert_int_eq(fixture_replicate(store, "", 0, 0, "{}"), -EINVAL);
     ck_assert_int_eq(fixture_set(store, "a", DWB_JOB_DONE, NULL), -EINVAL);
     ck_assert_int_eq(fixture_set(store, "a", DWB_JOB_CANCELLED, "{}"), -EINVAL);
     ck_assert_int_eq(dwb_store_set_state(store, "a", DWB_N_JOB_STATES, "", 1, NULL, NULL, NULL),

@@ -135,6 +135,10 @@ START_TEST(test_names)
     ck_assert_int_eq(set(store, "a/b", "a", 1, false), -EINVAL);
     ck_assert_int_eq(delete (store, "\xc3\xa9", 1, false), -EINVAL);
     ck_assert_int_eq(set(store, "ok", NULL, 1, false), -EINVAL);
+    ck_assert_int_eq(set(store, NULL, "a", 1, false), -EINVAL);
+    ck_assert_int_eq(delete (store, NULL, 1, false), -EINVAL);
+    ck_assert_int_eq(dwb_store_set_baseline(store, "ok", "a", 1, false, UINT64_MAX, NULL, NULL),
+                     -EINVAL);
     dwb_store_close(store);
 }
 END_TEST
