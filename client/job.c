@@ -6,6 +6,7 @@
 #include "client/report.h"
 #include "client/watch.h"
 #include "common/cleanup.h"
+#include "common/memstream.h"
 
 #include <errno.h>
 #include <string.h>
@@ -23,10 +24,10 @@ int dwb_job_fetch(struct dwb_http *http, const char *id, json_t **ret_document)
 static int render_comparison(const json_t *document, const struct dwb_cli *cli, int fd,
                              char **ret_text, size_t *ret_n, int *ret_exit)
 {
-    FILE *stream = open_memstream(ret_text, ret_n);
+    FILE *stream = dwb_memstream_open(ret_text, ret_n);
     int r = stream ? dwb_comparison_render(document, cli, fd, stream) : -ENOMEM;
 
-    if (dwb_output_close_text(stream, ret_text) < 0 || r < 0) {
+    if (dwb_memstream_close(stream, ret_text) < 0 || r < 0) {
         dwb_say("no memory for the report");
         return DWB_EXIT_FAILED;
     }
@@ -52,12 +53,12 @@ int dwb_job_render(const json_t *document, const struct dwb_cli *cli, int fd, ch
         return DWB_EXIT_FAILED;
     }
     dwb_terminal_of(fd, &terminal);
-    stream = r == 0 ? open_memstream(&text, &n) : NULL;
+    stream = r == 0 ? dwb_memstream_open(&text, &n) : NULL;
     if (stream)
         r = cli->environment ? dwb_render_environment(json_object_get(document, "environment"),
                                                       cli->format, &terminal, stream)
                              : dwb_render(report, cli->format, &terminal, stream);
-    if (dwb_output_close_text(stream, &text) < 0 || r < 0) {
+    if (dwb_memstream_close(stream, &text) < 0 || r < 0) {
         dwb_say("no memory for the report");
         return DWB_EXIT_FAILED;
     }

@@ -4,6 +4,7 @@
 #include "client/render.h"
 #include "client/table.h"
 #include "common/cleanup.h"
+#include "common/memstream.h"
 
 #include <errno.h>
 #include <string.h>
@@ -114,14 +115,14 @@ int dwb_jobs_print(const json_t *jobs, const json_t *document, const struct dwb_
     if (r != DWB_EXIT_OK)
         return r;
     dwb_terminal_of(output.fd, &terminal);
-    stream = open_memstream(&text, &n);
+    stream = dwb_memstream_open(&text, &n);
     if (stream && cli->format == DWB_FORMAT_JSON)
         r = dwb_render_json(document, stream);
     else if (stream && cli->format == DWB_FORMAT_CSV)
         print_csv(jobs, stream);
     else if (stream)
         r = print_table(jobs, &terminal, stream);
-    if (dwb_output_close_text(stream, &text) < 0 || r < 0) {
+    if (dwb_memstream_close(stream, &text) < 0 || r < 0) {
         dwb_say("no memory for the answer");
         r = DWB_EXIT_FAILED;
     } else {

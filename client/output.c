@@ -8,15 +8,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Without memory glibc's fclose may return 0 and leave no text. */
-int dwb_output_close_text(FILE *stream, char *const *text)
-{
-    if (!stream)
-        return -ENOMEM;
-    bool is_cut = ferror(stream);
-    return fclose(stream) != 0 || is_cut || !*text ? -ENOMEM : 0;
-}
-
 int dwb_output_open(const char *path, struct dwb_output *ret_output)
 {
     struct dwb_output output = {.path = path, .fd = STDOUT_FILENO};

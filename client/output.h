@@ -19,6 +19,3 @@ struct dwb_output {
 int dwb_output_open(const char *path, struct dwb_output *ret_output);
 int dwb_output_write(struct dwb_output *output, const char *text, size_t n);
 void dwb_output_close(struct dwb_output *output);
-
-/* Closes a stream of open_memstream, which may be NULL. 0, or -ENOMEM: the text is not whole. */
-int dwb_output_close_text(FILE *stream, char *const *text);

@@ -9,6 +9,7 @@
 #include "client/output.h"
 #include "common/cleanup.h"
 #include "common/diag.h"
+#include "common/memstream.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -149,7 +150,7 @@ static int show_leaf(struct view *view, const char *path, const json_t *value)
     dwb_cleanup_free char *text = NULL;
     const char *why = json_is_null(value) ? why_null(view, path) : NULL;
     size_t n;
-    FILE *stream = open_memstream(&text, &n);
+    FILE *stream = dwb_memstream_open(&text, &n);
 
     if (!stream)
         return -ENOMEM;
@@ -157,7 +158,7 @@ static int show_leaf(struct view *view, const char *path, const json_t *value)
         print_text(stream, value);
     if (why && !view->csv)
         fprintf(stream, " (%s)", why);
-    if (dwb_output_close_text(stream, &text) < 0)
+    if (dwb_memstream_close(stream, &text) < 0)
         return -ENOMEM;
     if (view->csv) {
         const char *fields[] = {path, text, why ? why : ""};

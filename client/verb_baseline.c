@@ -7,6 +7,7 @@
 #include "client/table.h"
 #include "client/verbs.h"
 #include "common/cleanup.h"
+#include "common/memstream.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -70,7 +71,7 @@ static int print(const json_t *answer, const struct dwb_cli *cli, struct dwb_out
     dwb_cleanup_free char *text = NULL;
     struct dwb_terminal terminal;
     size_t n = 0;
-    FILE *stream = open_memstream(&text, &n);
+    FILE *stream = dwb_memstream_open(&text, &n);
     int r = 0;
 
     dwb_terminal_of(output->fd, &terminal);
@@ -78,7 +79,7 @@ static int print(const json_t *answer, const struct dwb_cli *cli, struct dwb_out
         r = dwb_render_json(answer, stream);
     else if (stream)
         r = baselines ? list_table(baselines, &terminal, stream) : show_text(answer, stream);
-    if (dwb_output_close_text(stream, &text) < 0 || r < 0) {
+    if (dwb_memstream_close(stream, &text) < 0 || r < 0) {
         dwb_say("no memory for the answer");
         return DWB_EXIT_FAILED;
     }

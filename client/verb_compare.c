@@ -6,6 +6,7 @@
 #include "client/output.h"
 #include "client/verbs.h"
 #include "common/cleanup.h"
+#include "common/memstream.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -73,10 +74,10 @@ static int print(const json_t *comparison, const struct dwb_cli *cli, struct dwb
 {
     dwb_cleanup_free char *text = NULL;
     size_t n = 0;
-    FILE *stream = open_memstream(&text, &n);
+    FILE *stream = dwb_memstream_open(&text, &n);
     int r = stream ? dwb_comparison_render(comparison, cli, output->fd, stream) : DWB_EXIT_FAILED;
 
-    if (dwb_output_close_text(stream, &text) < 0) {
+    if (dwb_memstream_close(stream, &text) < 0) {
         dwb_say("no memory for the comparison");
         return DWB_EXIT_FAILED;
     }

@@ -12,6 +12,7 @@
 #include "client/table.h"
 #include "client/verbs.h"
 #include "common/cleanup.h"
+#include "common/memstream.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -164,11 +165,11 @@ static int print_finding(const char *word, const char *code, const char *text,
 {
     dwb_cleanup_free char *wrapped = NULL;
     size_t n = 0;
-    FILE *stream = open_memstream(&wrapped, &n);
+    FILE *stream = dwb_memstream_open(&wrapped, &n);
 
     if (stream)
         dwb_terminal_wrap(stream, text, WORD_COLUMNS, terminal->columns);
-    if (dwb_output_close_text(stream, &wrapped) < 0)
+    if (dwb_memstream_close(stream, &wrapped) < 0)
         return -ENOMEM;
     fprintf(out, "%s%-*s%s%s", terminal->colour ? code : "", WORD_COLUMNS, word,
             terminal->colour ? "\033[0m" : "", wrapped + WORD_COLUMNS);
@@ -210,12 +211,12 @@ static int print(const struct dwb_findings *findings, const struct dwb_cli *cli)
     if (r != DWB_EXIT_OK)
         return r;
     dwb_terminal_of(output.fd, &terminal);
-    stream = open_memstream(&text, &n);
+    stream = dwb_memstream_open(&text, &n);
     if (stream && cli->format == DWB_FORMAT_JSON)
         r = print_json(findings, stream);
     else if (stream)
         r = print_text(findings, &terminal, stream);
-    if (dwb_output_close_text(stream, &text) < 0 || r < 0) {
+    if (dwb_memstream_close(stream, &text) < 0 || r < 0) {
         dwb_say("no memory for the answer");
         r = DWB_EXIT_FAILED;
     } else {

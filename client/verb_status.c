@@ -6,6 +6,7 @@
 #include "client/render.h"
 #include "client/verbs.h"
 #include "common/cleanup.h"
+#include "common/memstream.h"
 
 #include <string.h>
 
@@ -67,12 +68,12 @@ static int whole_daemon(struct dwb_http *http, const struct dwb_cli *cli)
         return r;
     r = dwb_api_json(http, "GET", "/v1/info", &info);
     if (r == DWB_EXIT_OK) {
-        stream = open_memstream(&text, &n);
+        stream = dwb_memstream_open(&text, &n);
         if (stream && cli->format == DWB_FORMAT_JSON)
             r = dwb_render_json(info, stream);
         else if (stream)
             describe_daemon(info, dwb_http_socket(http), stream);
-        if (dwb_output_close_text(stream, &text) < 0 || r < 0) {
+        if (dwb_memstream_close(stream, &text) < 0 || r < 0) {
             dwb_say("no memory for the answer");
             r = DWB_EXIT_FAILED;
         } else {

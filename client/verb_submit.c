@@ -8,6 +8,7 @@
 #include "client/output.h"
 #include "client/verbs.h"
 #include "common/cleanup.h"
+#include "common/memstream.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -47,7 +48,7 @@ static int report_compared(const json_t *document, const json_t *baseline, const
     r = dwb_job_render(document, cli, output->fd, &report, &n_report, &report_exit);
     if (r != DWB_EXIT_OK)
         return r;
-    stream = open_memstream(&text, &n);
+    stream = dwb_memstream_open(&text, &n);
     if (!stream) {
         dwb_say("no memory for the report");
         return DWB_EXIT_FAILED;
@@ -64,7 +65,7 @@ static int report_compared(const json_t *document, const json_t *baseline, const
     if (compared == DWB_EXIT_OK)
         compared = dwb_comparison_exit(comparison);
     json_decref(comparison);
-    if (dwb_output_close_text(stream, &text) < 0) {
+    if (dwb_memstream_close(stream, &text) < 0) {
         dwb_say("no memory for the report");
         return DWB_EXIT_FAILED;
     }

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/memstream.h"
 
 #define REQUESTS_MAX 512
 #define N_BUCKETS    10
@@ -398,9 +399,10 @@ static void render_process(const struct page *page, const struct dwb_metrics_vie
 int dwb_metrics_render(const struct dwb_metrics *metrics, const struct dwb_metrics_view *view,
                        bool openmetrics, char **ret_text, size_t *ret_length)
 {
-    char *text = NULL;
-    size_t length = 0;
-    struct page page = {open_memstream(&text, &length), openmetrics};
+    char *text;
+    size_t length;
+    struct page page = {dwb_memstream_open(&text, &length), openmetrics};
+    int r;
 
     if (!page.stream)
         return -ENOMEM;
@@ -411,12 +413,9 @@ int dwb_metrics_render(const struct dwb_metrics *metrics, const struct dwb_metri
     render_process(&page, view);
     if (openmetrics)
         fputs("# EOF\n", page.stream);
-    bool failed = ferror(page.stream);
-    /* Without memory glibc's fclose may return 0 and leave no text. */
-    if (fclose(page.stream) != 0 || failed || !text) {
-        free(text);
-        return -ENOMEM;
-    }
+    r = dwb_memstream_close(page.stream, &text);
+    if (r < 0)
+        return r;
     *ret_text = text;
     *ret_length = length;
     return 0;
