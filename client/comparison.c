@@ -7,6 +7,7 @@
 #include "client/render.h"
 #include "client/render_comparison.h"
 #include "common/cleanup.h"
+#include "common/json_memory.h"
 
 #include <errno.h>
 #include <string.h>
@@ -68,10 +69,8 @@ static void say_obstacles(const json_t *a, const json_t *b)
     dwb_say("the two are not comparable, this differs:");
     json_array_foreach(obstacles, i, row)
     {
-        dwb_cleanup_free char *of_a =
-            json_dumps(json_object_get(row, "a"), JSON_ENCODE_ANY | JSON_COMPACT);
-        dwb_cleanup_free char *of_b =
-            json_dumps(json_object_get(row, "b"), JSON_ENCODE_ANY | JSON_COMPACT);
+        dwb_cleanup_free char *of_a = dwb_json_memory_dump(json_object_get(row, "a"));
+        dwb_cleanup_free char *of_b = dwb_json_memory_dump(json_object_get(row, "b"));
 
         dwb_say("  %s: %.200s in a, %.200s in b", json_string_value(json_object_get(row, "member")),
                 of_a ? of_a : "nothing", of_b ? of_b : "nothing");

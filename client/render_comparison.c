@@ -10,6 +10,7 @@
 #include "client/figures.h"
 #include "client/table.h"
 #include "common/cleanup.h"
+#include "common/json_memory.h"
 
 #include <errno.h>
 #include <math.h>
@@ -235,7 +236,7 @@ static void say_machine(const struct view *view, FILE *out)
 
 static const char *format_value(const json_t *value, char buffer[VALUE_LENGTH + 4])
 {
-    dwb_cleanup_free char *dumped = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+    dwb_cleanup_free char *dumped = json_is_string(value) ? NULL : dwb_json_memory_dump(value);
     const char *whole = json_is_string(value) ? json_string_value(value) : dumped;
 
     if (!value || json_is_null(value))

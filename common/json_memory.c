@@ -77,7 +77,8 @@ json_t *dwb_json_memory_load(const char *text, size_t length, size_t flags)
 
 char *dwb_json_memory_dump(const json_t *document)
 {
-    char *text = document && !was_short ? json_dumps(document, JSON_COMPACT) : NULL;
+    char *text =
+        document && !was_short ? json_dumps(document, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
 
     if (!was_short)
         return text;

@@ -8,7 +8,8 @@
 #include <stddef.h>
 #include <stdio.h>
 
-/* NULL without memory. *ret_text and *ret_length are set when it is closed; both must live so long. */
+/* NULL without memory. *ret_text and *ret_length are set when it is closed; both must live so long.
+ */
 FILE *dwb_memstream_open(char **ret_text, size_t *ret_length);
 
 /* Closes the stream, which may be NULL. 0: *text has all of it, NUL-terminated, malloc'ed. -ENOMEM:

@@ -13,6 +13,7 @@
 #include "client/output.h"
 #include "client/plugins.h"
 #include "common/cleanup.h"
+#include "common/json_memory.h"
 #include "tests/unit/heap.h"
 #include "tests/unmarked.h"
 
@@ -226,6 +227,7 @@ START_TEST(test_memory)
 
         ck_assert_uint_lt(nth, ALLOCATIONS_MAX);
         text_out[0] = '\0';
+        dwb_json_memory_begin();
         heap_fail_at(++nth, false);
         int r = steps[_i].step();
         failed = heap_has_failed();
@@ -331,6 +333,7 @@ int main(void)
 
     if (!heap_is_watched())
         return 77;
+    dwb_json_memory_watch(); /* as the client does */
     runner = srunner_create(suite);
     tcase_add_checked_fixture(memory, enter, leave);
     tcase_add_checked_fixture(plugins, enter, leave);
