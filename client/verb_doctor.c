@@ -144,17 +144,19 @@ static int ask(struct dwb_http *http, bool named, struct dwb_findings *findings,
 static int print_json(const struct dwb_findings *findings, FILE *out)
 {
     json_t *array = json_array();
-    int r;
+    int r = 0;
 
-    for (size_t i = 0; i < findings->n; i++) {
+    for (size_t i = 0; r == 0 && i < findings->n; i++) {
         const struct dwb_finding *finding = &findings->items[i];
 
-        json_array_append_new(array, json_pack("{s:s, s:s, s:s, s:s}", "level",
-                                               dwb_finding_level_name(finding->level), "subject",
-                                               finding->subject, "text", finding->text, "fix",
-                                               finding->fix));
+        if (json_array_append_new(array, json_pack("{s:s, s:s, s:s, s:s}", "level",
+                                                   dwb_finding_level_name(finding->level),
+                                                   "subject", finding->subject, "text",
+                                                   finding->text, "fix", finding->fix)) < 0)
+            r = -ENOMEM;
     }
-    r = dwb_render_json(array, out);
+    if (r == 0)
+        r = dwb_render_json(array, out);
     json_decref(array);
     return r;
 }

@@ -18,7 +18,11 @@ static int one_job(struct dwb_http *http, const struct dwb_cli *cli)
 
     if (r == DWB_EXIT_OK)
         r = dwb_api_json(http, "GET", path, &job);
-    if (r == DWB_EXIT_OK && json_array_append(jobs, job) == 0)
+    if (r == DWB_EXIT_OK && json_array_append(jobs, job) < 0) {
+        dwb_say("no memory for the answer");
+        r = DWB_EXIT_FAILED;
+    }
+    if (r == DWB_EXIT_OK)
         r = dwb_jobs_print(jobs, job, cli);
     json_decref(jobs);
     json_decref(job);
