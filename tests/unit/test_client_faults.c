@@ -328,21 +328,22 @@ int main(void)
 {
     Suite *suite = suite_create("client_faults");
     TCase *memory = tcase_create("memory"), *plugins = tcase_create("plugins");
-    SRunner *runner;
+    SRunner *runner = srunner_create(suite);
     int n_failed;
 
-    if (!heap_is_watched())
+    suite_add_tcase(suite, memory);
+    suite_add_tcase(suite, plugins);
+    if (!heap_is_watched()) {
+        puts("a sanitizer has the allocator");
         return 77;
+    }
     dwb_json_memory_watch(); /* as the client does */
-    runner = srunner_create(suite);
     tcase_add_checked_fixture(memory, enter, leave);
     tcase_add_checked_fixture(plugins, enter, leave);
     tcase_set_timeout(memory, 60);
     tcase_add_loop_test(memory, test_memory, 0, sizeof(steps) / sizeof(steps[0]));
     tcase_add_test(plugins, test_plugins_refused);
     tcase_add_test(plugins, test_plugins_named);
-    suite_add_tcase(suite, memory);
-    suite_add_tcase(suite, plugins);
     srunner_run_all(runner, CK_NORMAL);
     n_failed = srunner_ntests_failed(runner);
     srunner_free(runner);
