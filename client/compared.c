@@ -1,6 +1,7 @@
 #include "client/compared.h"
 
 #include "client/figures.h"
+#include "common/json.h"
 
 #include <errno.h>
 #include <math.h>
@@ -15,28 +16,13 @@ const char *const dwb_compared_verdict_names[DWB_COMPARED_N_VERDICTS] = {
     [DWB_COMPARED_NOT_RESOLVED] = "not_resolved",
 };
 
-/* NAN for null, for what is not a number and for what is not there. */
-static double number(const json_t *object, const char *key)
-{
-    const json_t *value = json_object_get(object, key);
-
-    return json_is_number(value) ? json_number_value(value) : NAN;
-}
-
-static const char *string(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-
-    return text && text[0] ? text : NULL;
-}
-
 static void read_side(const json_t *object, struct dwb_compared_side *side)
 {
-    side->what = string(object, "what");
-    side->isa = string(object, "isa");
-    side->kernel = string(object, "kernel");
-    side->floor_ns = number(object, "floor_ns");
-    side->median_ns = number(object, "median_ns");
+    side->what = dwb_json_text_of(object, "what");
+    side->isa = dwb_json_text_of(object, "isa");
+    side->kernel = dwb_json_text_of(object, "kernel");
+    side->floor_ns = dwb_json_number_of(object, "floor_ns");
+    side->median_ns = dwb_json_number_of(object, "median_ns");
 }
 
 const char *dwb_compared_word(enum dwb_compared_verdict verdict)
@@ -61,30 +47,30 @@ static void read_row(const json_t *entry, struct dwb_compared_row *row)
     const json_t *history = json_object_get(entry, "history");
     const json_t *confirmed = json_object_get(entry, "confirmed");
 
-    row->layer = string(entry, "layer");
+    row->layer = dwb_json_text_of(entry, "layer");
     if (!row->layer)
         row->layer = "layer";
-    row->operation = string(entry, "operation");
+    row->operation = dwb_json_text_of(entry, "operation");
     if (!row->operation)
         row->operation = "operation";
-    row->backend = string(entry, "backend");
+    row->backend = dwb_json_text_of(entry, "backend");
     read_side(json_object_get(entry, "a"), &row->sides[DWB_COMPARED_A]);
     read_side(json_object_get(entry, "b"), &row->sides[DWB_COMPARED_B]);
-    row->change = number(change, json_object_get(change, "code") ? "code" : "median");
-    row->raw = number(change, "raw");
-    row->limit_ns = number(history, row->change < 0 ? "low_limit_ns" : "limit_ns");
-    row->change_low = number(change, "ci_low");
-    row->change_high = number(change, "ci_high");
-    row->delta = number(entry, "delta");
-    row->confidence = number(entry, "confidence");
-    row->verdict_text = string(entry, "verdict");
+    row->change = dwb_json_number_of(change, json_object_get(change, "code") ? "code" : "median");
+    row->raw = dwb_json_number_of(change, "raw");
+    row->limit_ns = dwb_json_number_of(history, row->change < 0 ? "low_limit_ns" : "limit_ns");
+    row->change_low = dwb_json_number_of(change, "ci_low");
+    row->change_high = dwb_json_number_of(change, "ci_high");
+    row->delta = dwb_json_number_of(entry, "delta");
+    row->confidence = dwb_json_number_of(entry, "confidence");
+    row->verdict_text = dwb_json_text_of(entry, "verdict");
     if (!is_verdict(row->verdict_text, &row->verdict))
         row->verdict = DWB_COMPARED_NOT_RESOLVED;
-    row->reason = string(entry, "reason");
-    row->method = string(entry, "method");
-    row->processes = number(entry, "processes");
-    row->pairs = number(entry, "pairs");
-    row->dropped_share = number(entry, "dropped_share");
+    row->reason = dwb_json_text_of(entry, "reason");
+    row->method = dwb_json_text_of(entry, "method");
+    row->processes = dwb_json_number_of(entry, "processes");
+    row->pairs = dwb_json_number_of(entry, "pairs");
+    row->dropped_share = dwb_json_number_of(entry, "dropped_share");
     row->confirmed = json_is_boolean(confirmed) ? confirmed : NULL;
 }
 
@@ -92,15 +78,15 @@ static void read_row(const json_t *entry, struct dwb_compared_row *row)
 static void read_label(const json_t *side, const char *fallback, char *buffer, size_t size)
 {
     const json_t *job = json_object_get(side, "job");
-    const char *name = NULL, *id = string(side, "id");
+    const char *name = NULL, *id = dwb_json_text_of(side, "id");
     static const char *const keys[] = {"label", "name", "what"};
 
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]) && !name; i++)
-        name = string(side, keys[i]);
+        name = dwb_json_text_of(side, keys[i]);
     if (!name)
-        name = string(job, "name");
+        name = dwb_json_text_of(job, "name");
     if (!id)
-        id = json_is_string(job) ? json_string_value(job) : string(job, "id");
+        id = json_is_string(job) ? json_string_value(job) : dwb_json_text_of(job, "id");
     if (json_is_string(side))
         name = json_string_value(side);
     if (name && id)
@@ -130,7 +116,7 @@ int dwb_compared_new(const json_t *document, struct dwb_compared **ret_compared)
     }
     compared->document = json_incref((json_t *)document);
     compared->kind = is_gate ? "gate" : "compare";
-    compared->overall = string(json_object_get(document, "overall"), "verdict");
+    compared->overall = dwb_json_text_of(json_object_get(document, "overall"), "verdict");
     read_label(json_object_get(document, "a"), "a", compared->labels[DWB_COMPARED_A],
                sizeof(compared->labels[0]));
     read_label(json_object_get(document, "b"), "b", compared->labels[DWB_COMPARED_B],
@@ -211,7 +197,7 @@ const char *dwb_compared_machine(const struct dwb_compared *compared, char *buff
 {
     const json_t *machine = json_object_get(compared->document, "machine");
     const json_t *drift = json_object_get(machine, "drift");
-    const char *reason = string(machine, "reason");
+    const char *reason = dwb_json_text_of(machine, "reason");
     char text[256] = "";
 
     if (json_is_number(drift))

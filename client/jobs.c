@@ -122,12 +122,7 @@ int dwb_jobs_print(const json_t *jobs, const json_t *document, const struct dwb_
         print_csv(jobs, stream);
     else if (stream)
         r = print_table(jobs, &terminal, stream);
-    if (dwb_memstream_close(stream, &text) < 0 || r < 0) {
-        dwb_say("no memory for the answer");
-        r = DWB_EXIT_FAILED;
-    } else {
-        r = dwb_output_write(&output, text, n);
-    }
+    r = dwb_output_write_stream(&output, stream, r, &text, &n);
     dwb_output_close(&output);
     return r;
 }

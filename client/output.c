@@ -1,6 +1,7 @@
 #include "client/output.h"
 
 #include "client/cli.h"
+#include "common/memstream.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -52,6 +53,16 @@ int dwb_output_write(struct dwb_output *output, const char *text, size_t n)
         return DWB_EXIT_USAGE;
     }
     return DWB_EXIT_OK;
+}
+
+int dwb_output_write_stream(struct dwb_output *output, FILE *stream, int r, char *const *text,
+                            const size_t *n)
+{
+    if (dwb_memstream_close(stream, text) < 0 || r < 0) {
+        dwb_say("no memory for the answer");
+        return DWB_EXIT_FAILED;
+    }
+    return dwb_output_write(output, *text, *n);
 }
 
 void dwb_output_close(struct dwb_output *output)

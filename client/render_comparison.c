@@ -10,6 +10,7 @@
 #include "client/figures.h"
 #include "client/table.h"
 #include "common/cleanup.h"
+#include "common/json.h"
 #include "common/json_memory.h"
 
 #include <errno.h>
@@ -26,13 +27,6 @@ struct view {
     struct dwb_table *table;
     int r; /* the first -ENOMEM */
 };
-
-static double number(const json_t *object, const char *key)
-{
-    const json_t *value = json_object_get(object, key);
-
-    return json_is_number(value) ? json_number_value(value) : NAN;
-}
 
 static const char *text(const json_t *object, const char *key)
 {
@@ -217,8 +211,9 @@ static void say_machine(const struct view *view, FILE *out)
 {
     const json_t *machine = json_object_get(view->compared->document, "machine");
     const char *reason = text(machine, "reason");
-    double canary = number(machine, "canary_change"), peak = number(machine, "peak_change");
-    double drift = number(machine, "drift");
+    double canary = dwb_json_number_of(machine, "canary_change"),
+           peak = dwb_json_number_of(machine, "peak_change");
+    double drift = dwb_json_number_of(machine, "drift");
 
     if (!machine)
         return;

@@ -2,6 +2,7 @@
 
 #include "client/cli.h"
 #include "common/cleanup.h"
+#include "common/json.h"
 
 #include <errno.h>
 #include <math.h>
@@ -23,14 +24,6 @@ const char *const dwb_report_simulated_names[DWB_REPORT_N_SIMULATED] = {
     [DWB_REPORT_SIMULATED_LL_MISSES] = "ll_misses",
 };
 
-/* NAN for null, for what is not a number and for what is not there. */
-static double number(const json_t *object, const char *key)
-{
-    const json_t *value = json_object_get(object, key);
-
-    return json_is_number(value) ? json_number_value(value) : NAN;
-}
-
 static uint64_t count(const json_t *object, const char *key)
 {
     json_int_t value = json_integer_value(json_object_get(object, key));
@@ -38,35 +31,28 @@ static uint64_t count(const json_t *object, const char *key)
     return value > 0 ? (uint64_t)value : 0;
 }
 
-static const char *string(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-
-    return text && text[0] ? text : NULL;
-}
-
 static void read_operation(const json_t *object, struct dwb_report_figures *figures)
 {
     const json_t *time = json_object_get(object, "time_ns");
 
-    figures->floor_ns = number(time, "floor");
-    figures->median_ns = number(time, "median");
-    figures->ci_low_ns = number(time, "ci_low");
-    figures->ci_high_ns = number(time, "ci_high");
-    figures->macs_nominal = number(object, "macs_nominal");
-    figures->macs_executed = number(object, "macs_executed");
-    figures->gflops = number(object, "gflops_executed");
-    figures->percent_of_peak = number(object, "percent_of_peak");
-    figures->kernel = string(object, "kernel");
+    figures->floor_ns = dwb_json_number_of(time, "floor");
+    figures->median_ns = dwb_json_number_of(time, "median");
+    figures->ci_low_ns = dwb_json_number_of(time, "ci_low");
+    figures->ci_high_ns = dwb_json_number_of(time, "ci_high");
+    figures->macs_nominal = dwb_json_number_of(object, "macs_nominal");
+    figures->macs_executed = dwb_json_number_of(object, "macs_executed");
+    figures->gflops = dwb_json_number_of(object, "gflops_executed");
+    figures->percent_of_peak = dwb_json_number_of(object, "percent_of_peak");
+    figures->kernel = dwb_json_text_of(object, "kernel");
 }
 
 static void read_bound(const json_t *object, struct dwb_report_bound *bound)
 {
-    bound->held_by = string(object, "held_by");
-    bound->bytes = number(object, "bytes");
-    bound->flops_per_byte = number(object, "flops_per_byte");
-    bound->attained_gbps = number(object, "attained_gbps");
-    bound->percent = number(object, "percent");
+    bound->held_by = dwb_json_text_of(object, "held_by");
+    bound->bytes = dwb_json_number_of(object, "bytes");
+    bound->flops_per_byte = dwb_json_number_of(object, "flops_per_byte");
+    bound->attained_gbps = dwb_json_number_of(object, "attained_gbps");
+    bound->percent = dwb_json_number_of(object, "percent");
 }
 
 static const char *name_of(size_t operation)
@@ -85,15 +71,15 @@ static void read_counters(const json_t *entry, struct dwb_report_row *row)
 
         for (size_t k = 0; k < DWB_REPORT_N_COUNTERS; k++)
             row->counters[i][k] =
-                number(json_object_get(counters, dwb_report_counter_names[k]), "value");
-        row->ipc[i] = number(json_object_get(counters, "ipc"), "value");
+                dwb_json_number_of(json_object_get(counters, dwb_report_counter_names[k]), "value");
+        row->ipc[i] = dwb_json_number_of(json_object_get(counters, "ipc"), "value");
         if (i == DWB_REPORT_STANDARD)
             row->flops_over_analytic =
-                number(json_object_get(counters, "flops_over_analytic"), "value");
+                dwb_json_number_of(json_object_get(counters, "flops_over_analytic"), "value");
     }
     for (size_t k = 0; k < DWB_REPORT_N_COUNTERS; k++)
         row->counter_ratio[k] =
-            number(json_object_get(ratio, dwb_report_counter_names[k]), "value");
+            dwb_json_number_of(json_object_get(ratio, dwb_report_counter_names[k]), "value");
 }
 
 static void read_simulated(const json_t *entry, struct dwb_report_row *row)
@@ -108,17 +94,17 @@ static void read_simulated(const json_t *entry, struct dwb_report_row *row)
             const json_t *simulated =
                 json_object_get(json_object_get(operations, name_of(i)), "simulated");
 
-            row->simulated[i][k] =
-                number(json_object_get(json_object_get(simulated, "counters"), name), "value");
+            row->simulated[i][k] = dwb_json_number_of(
+                json_object_get(json_object_get(simulated, "counters"), name), "value");
         }
-        row->simulated_ratio[k] = number(json_object_get(ratio, name), "value");
+        row->simulated_ratio[k] = dwb_json_number_of(json_object_get(ratio, name), "value");
     }
 }
 
 static void read_layer(const json_t *layer, struct dwb_report_row *row)
 {
-    row->name = string(layer, "name");
-    row->padding = string(layer, "padding");
+    row->name = dwb_json_text_of(layer, "name");
+    row->padding = dwb_json_text_of(layer, "padding");
     row->kernel_size = count(layer, "Dk");
     row->input_size = count(layer, "Dx");
     row->output_size = count(layer, "Dy");
@@ -143,38 +129,38 @@ static void read_row(const json_t *entry, struct dwb_report_row *row)
     read_layer(json_object_get(entry, "layer"), row);
     if (!row->name)
         row->name = "layer";
-    row->backend = string(entry, "backend");
-    row->isa = string(entry, "isa");
+    row->backend = dwb_json_text_of(entry, "backend");
+    row->isa = dwb_json_text_of(entry, "isa");
     for (size_t i = 0; i < DWB_REPORT_N_OPERATIONS; i++)
         read_operation(json_object_get(operations, operation_names[i]), &row->operations[i]);
     for (size_t i = 0; i < DWB_REPORT_N_OPERATIONS; i++)
         read_bound(json_object_get(bounds, operation_names[i]), &row->bounds[i]);
     read_bound(json_object_get(bounds, "separable_fused"), &row->bounds[DWB_REPORT_FUSED]);
-    row->fused_ns =
-        number(json_object_get(json_object_get(operations, "separable_fused"), "time_ns"), "floor");
-    row->ratio_fused = number(fused, "floor");
-    row->ratio_fused_low = number(fused, "ci_low");
-    row->ratio_fused_high = number(fused, "ci_high");
-    row->fused_half_width = number(fused, "half_width");
-    row->theory = number(json_object_get(entry, "theory"), "ratio");
-    row->ratio = number(time, "floor");
-    row->ratio_low = number(time, "ci_low");
-    row->ratio_high = number(time, "ci_high");
-    row->ratio_median = number(time, "median");
-    row->half_width = number(time, "half_width");
-    row->ratio_reason = string(time, "reason");
-    row->saving_delivered = number(entry, "saving_delivered");
-    row->saving_delivered_best = number(entry, "saving_delivered_best");
-    row->best_separable = string(entry, "best_separable");
-    row->verdict = string(entry, "verdict");
+    row->fused_ns = dwb_json_number_of(
+        json_object_get(json_object_get(operations, "separable_fused"), "time_ns"), "floor");
+    row->ratio_fused = dwb_json_number_of(fused, "floor");
+    row->ratio_fused_low = dwb_json_number_of(fused, "ci_low");
+    row->ratio_fused_high = dwb_json_number_of(fused, "ci_high");
+    row->fused_half_width = dwb_json_number_of(fused, "half_width");
+    row->theory = dwb_json_number_of(json_object_get(entry, "theory"), "ratio");
+    row->ratio = dwb_json_number_of(time, "floor");
+    row->ratio_low = dwb_json_number_of(time, "ci_low");
+    row->ratio_high = dwb_json_number_of(time, "ci_high");
+    row->ratio_median = dwb_json_number_of(time, "median");
+    row->half_width = dwb_json_number_of(time, "half_width");
+    row->ratio_reason = dwb_json_text_of(time, "reason");
+    row->saving_delivered = dwb_json_number_of(entry, "saving_delivered");
+    row->saving_delivered_best = dwb_json_number_of(entry, "saving_delivered_best");
+    row->best_separable = dwb_json_text_of(entry, "best_separable");
+    row->verdict = dwb_json_text_of(entry, "verdict");
     row->verdict_reasons = json_object_get(entry, "verdict_reasons");
-    row->why = string(entry, "why");
-    row->dropped_share = number(entry, "dropped_share");
-    row->peak_gflops = number(json_object_get(entry, "machine"), "peak_gflops");
-    row->n_replicates = number(entry, "replicates");
-    row->wall_ns = number(measuring, "wall_ns");
-    row->kernel_ns = number(measuring, "kernel_ns");
-    row->kernel_share = number(measuring, "share");
+    row->why = dwb_json_text_of(entry, "why");
+    row->dropped_share = dwb_json_number_of(entry, "dropped_share");
+    row->peak_gflops = dwb_json_number_of(json_object_get(entry, "machine"), "peak_gflops");
+    row->n_replicates = dwb_json_number_of(entry, "replicates");
+    row->wall_ns = dwb_json_number_of(measuring, "wall_ns");
+    row->kernel_ns = dwb_json_number_of(measuring, "kernel_ns");
+    row->kernel_share = dwb_json_number_of(measuring, "share");
     read_counters(entry, row);
     read_simulated(entry, row);
     row->outputs_wrong = count(verification, "mismatched") > 0;

@@ -79,11 +79,7 @@ static int print(const json_t *answer, const struct dwb_cli *cli, struct dwb_out
         r = dwb_render_json(answer, stream);
     else if (stream)
         r = baselines ? list_table(baselines, &terminal, stream) : show_text(answer, stream);
-    if (dwb_memstream_close(stream, &text) < 0 || r < 0) {
-        dwb_say("no memory for the answer");
-        return DWB_EXIT_FAILED;
-    }
-    return dwb_output_write(output, text, n);
+    return dwb_output_write_stream(output, stream, r, &text, &n);
 }
 
 /* ---- what is asked for ---- */

@@ -218,12 +218,7 @@ static int print(const struct dwb_findings *findings, const struct dwb_cli *cli)
         r = print_json(findings, stream);
     else if (stream)
         r = print_text(findings, &terminal, stream);
-    if (dwb_memstream_close(stream, &text) < 0 || r < 0) {
-        dwb_say("no memory for the answer");
-        r = DWB_EXIT_FAILED;
-    } else {
-        r = dwb_output_write(&output, text, n);
-    }
+    r = dwb_output_write_stream(&output, stream, r, &text, &n);
     dwb_output_close(&output);
     return r;
 }

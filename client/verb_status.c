@@ -77,12 +77,7 @@ static int whole_daemon(struct dwb_http *http, const struct dwb_cli *cli)
             r = dwb_render_json(info, stream);
         else if (stream)
             describe_daemon(info, dwb_http_socket(http), stream);
-        if (dwb_memstream_close(stream, &text) < 0 || r < 0) {
-            dwb_say("no memory for the answer");
-            r = DWB_EXIT_FAILED;
-        } else {
-            r = dwb_output_write(&output, text, n);
-        }
+        r = dwb_output_write_stream(&output, stream, r, &text, &n);
     }
     json_decref(info);
     dwb_output_close(&output);

@@ -2,12 +2,12 @@
 
 /* See api.h. A path either has a row in `routes`, or is below /v1/jobs/ID or /v1/baselines/NAME. */
 
+#include "common/json_memory.h"
 #include "common/plugins.h"
 #include "daemon/api_baselines.h"
 #include "daemon/api_jobs.h"
 #include "daemon/clock.h"
 #include "daemon/jobid.h"
-#include "common/json_memory.h"
 #include "daemon/problem.h"
 
 #include <errno.h>

@@ -3,9 +3,9 @@
 /* See api_jobs.h. The store is read for whatever is asked; the queue adds what only it knows. */
 
 #include "common/cleanup.h"
+#include "common/json_memory.h"
 #include "daemon/clock.h"
 #include "daemon/jobid.h"
-#include "common/json_memory.h"
 #include "daemon/problem.h"
 
 #include <errno.h>

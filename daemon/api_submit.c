@@ -6,8 +6,8 @@
  */
 
 #include "common/cleanup.h"
-#include "daemon/estimate.h"
 #include "common/json_memory.h"
+#include "daemon/estimate.h"
 #include "daemon/problem.h"
 
 #include <ctype.h>

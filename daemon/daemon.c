@@ -3,11 +3,11 @@
 /* See daemon.h. */
 
 #include "common/cleanup.h"
+#include "common/json_memory.h"
 #include "common/paths.h"
 #include "daemon/api.h"
 #include "daemon/clock.h"
 #include "daemon/cpus.h"
-#include "common/json_memory.h"
 #include "daemon/listen.h"
 #include "daemon/places.h"
 #include "daemon/suites.h"

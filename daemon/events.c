@@ -3,8 +3,8 @@
 /* See events.h. */
 
 #include "common/cleanup.h"
-#include "daemon/clock.h"
 #include "common/json_memory.h"
+#include "daemon/clock.h"
 
 #include <errno.h>
 #include <math.h>

@@ -3,8 +3,8 @@
 /* See worker_request.h. */
 
 #include "common/cleanup.h"
-#include "daemon/estimate.h"
 #include "common/json_memory.h"
+#include "daemon/estimate.h"
 
 #include <stdio.h>
 

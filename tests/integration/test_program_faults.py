@@ -8,13 +8,16 @@ import json
 import os
 import random
 import shutil
+import struct
 import subprocess
+import sys
 import tempfile
 import unittest
-import mmap
-import struct
 
 import harness
+
+sys.path.insert(0, os.path.join(harness.SOURCE_ROOT, "scripts"))
+from faulty import Control  # noqa: E402
 
 CTL = os.environ["DWB_FAULTY_CTL"]
 FAULTY_WORKER = os.environ["DWB_FAULTY_WORKER"]
@@ -28,26 +31,10 @@ NAMES = ("", "open", "mmap", "socket", "send", "recv", "poll", "read", "pipe2", 
          "ftruncate", "pread", "pidfd_open")
 
 
-class Control:
-    """The head of the file that faults.c maps: struct control."""
-
-    NAMES = ("is_armed", "fail_at", "for_good", "n_calls", "n_failed", "full_disk")
-
-    def __init__(self, path):
-        with open(path, "wb") as stream:
-            stream.write(bytes(4096))
-        with open(path, "r+b") as stream:
-            self.memory = mmap.mmap(stream.fileno(), 4096)
-
+class ProgramControl(Control):
     def arm(self, fail_at, for_good, only):
         struct.pack_into("6Q32s32s3Q", self.memory, 0, 1, fail_at, for_good, 0, 0, 0, b"",
                          only.encode(), 0, 0, 1)
-
-    def calls(self):
-        return struct.unpack_from("Q", self.memory, 24)[0]
-
-    def call(self):
-        return self.memory[48:80].split(b"\0")[0].decode()
 
 
 class Faulty(unittest.TestCase):
@@ -55,7 +42,7 @@ class Faulty(unittest.TestCase):
         self.directory = tempfile.mkdtemp(prefix="program-faults-", dir="/tmp")
         self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
         self.path = os.path.join(self.directory, "control")
-        self.control = Control(self.path)
+        self.control = ProgramControl(self.path)
         self.random = random.Random(SEED)
         self.n_runs = self.n_failures = 0
 
@@ -65,7 +52,7 @@ class Faulty(unittest.TestCase):
                               cwd=self.directory,
                               env={**os.environ, "DWB_FAULTS": self.path, "LC_ALL": "C.UTF-8",
                                    "TMPDIR": self.directory})
-        return done, self.control.calls()
+        return done, self.control["n_calls"]
 
     def fail_all(self, command, check, stdin=b"", fine=(0,), names=NAMES, runs=RUNS):
         for name in names:
@@ -75,7 +62,7 @@ class Faulty(unittest.TestCase):
                         n, runs if THOROUGH else min(runs, RUNS)))):
                     done, _ = self.run_once(command, stdin, k, for_good, name)
                     about = (f"{command} {name} call {k} of {n}{' and on' * for_good}"
-                             f" ({self.control.call()}): {done.returncode}\n"
+                             f" ({self.control.call_name()}): {done.returncode}\n"
                              f"{done.stdout[-400:]}\n{done.stderr[-2000:]}")
                     self.n_runs += 1
                     if done.returncode in fine:
