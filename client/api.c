@@ -82,7 +82,7 @@ static void say_finding(const json_t *finding)
 
 int dwb_api_explain_problem(const struct dwb_http_response *response)
 {
-    json_t *problem = json_loadb(response->body, response->n_body, 0, NULL), *finding;
+    json_t *problem = dwb_json_memory_load(response->body, response->n_body, 0, NULL), *finding;
     const char *title = NULL, *detail = NULL;
     size_t i;
 
@@ -121,7 +121,7 @@ static int parse_answer(const struct dwb_http *http, const struct dwb_http_respo
                         json_t **ret_answer)
 {
     json_error_t error;
-    json_t *answer = json_loadb(response->body, response->n_body, 0, &error);
+    json_t *answer = dwb_json_memory_load(response->body, response->n_body, 0, &error);
 
     if (!json_is_object(answer)) {
         json_decref(answer);

@@ -12,6 +12,7 @@
 #include "client/table.h"
 #include "client/verbs.h"
 #include "common/cleanup.h"
+#include "common/json_memory.h"
 #include "common/memstream.h"
 
 #include <errno.h>
@@ -38,7 +39,7 @@ static int fetch_info(struct dwb_http *http, json_t **ret_info)
 
         if (r < 0)
             return r;
-        info = json_loadb(response.body, response.n_body, 0, NULL);
+        info = dwb_json_memory_load(response.body, response.n_body, 0, NULL);
         dwb_http_response_deinit(&response);
         if (!json_is_object(info)) {
             json_decref(info);

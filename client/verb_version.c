@@ -3,6 +3,7 @@
 #include "client/api.h"
 #include "client/verbs.h"
 #include "common/cleanup.h"
+#include "common/json_memory.h"
 
 #include <stdio.h>
 
@@ -21,7 +22,7 @@ static int run(const struct dwb_cli *cli)
         printf("dwbenchd   not running at %s\n", dwb_http_socket(http));
         return DWB_EXIT_OK;
     }
-    info = json_loadb(response.body, response.n_body, 0, NULL);
+    info = dwb_json_memory_load(response.body, response.n_body, 0, NULL);
     version = json_string_value(json_object_get(info, "version"));
     printf("dwbenchd   %s at %s\n", version ? version : "of an unknown version",
            dwb_http_socket(http));

@@ -2,6 +2,7 @@
 
 #include "client/api.h"
 #include "client/interrupt.h"
+#include "common/json_memory.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -101,7 +102,7 @@ static void on_done(struct watch *watch, json_t *event)
 static int on_line(const char *line, size_t length, void *userdata)
 {
     struct watch *watch = userdata;
-    json_t *event = json_loadb(line, length, 0, NULL);
+    json_t *event = dwb_json_memory_load(line, length, 0, NULL);
     const char *kind = json_string_value(json_object_get(event, "event"));
 
     watch->heard = true;
@@ -140,7 +141,7 @@ static void leave_measuring_cpu(struct dwb_http *http)
 
     if (dwb_http_request(http, "GET", "/v1/info", NULL, NULL, &response) < 0)
         return;
-    info = json_loadb(response.body, response.n_body, 0, NULL);
+    info = dwb_json_memory_load(response.body, response.n_body, 0, NULL);
     cpu = json_object_get(info, "measure_cpu");
     if (json_is_integer(cpu) && json_integer_value(cpu) >= 0 &&
         json_integer_value(cpu) < CPU_SETSIZE && sched_getaffinity(0, sizeof(set), &set) == 0) {

@@ -67,10 +67,10 @@ bool dwb_json_memory_was_short(void)
     return was_short;
 }
 
-json_t *dwb_json_memory_load(const char *text, size_t length, size_t flags)
+json_t *dwb_json_memory_load(const char *text, size_t length, size_t flags, json_error_t *ret_error)
 {
     is_parsing = true;
-    json_t *document = json_loadb(text, length, flags, NULL);
+    json_t *document = json_loadb(text, length, flags, ret_error);
     is_parsing = false;
     return document;
 }

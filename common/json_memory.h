@@ -19,8 +19,10 @@ void dwb_json_memory_begin(void);
 /* Whether jansson was short of memory in this thread since then. */
 bool dwb_json_memory_was_short(void);
 
-/* json_loadb, which may abort the process when memory is short. */
-json_t *dwb_json_memory_load(const char *text, size_t length, size_t flags);
+/* json_loadb, which may abort the process when memory is short, or lose a piece of a string.
+ * ret_error may be NULL. */
+json_t *dwb_json_memory_load(const char *text, size_t length, size_t flags,
+                             json_error_t *ret_error);
 
 /* json_dumps(JSON_COMPACT) of what was made since then, or NULL if any of it is missing. Takes
  * NULL. The caller frees it. */

@@ -6,6 +6,7 @@
  */
 
 #include "common/cleanup.h"
+#include "common/json_memory.h"
 #include "daemon/api_jobs.h"
 #include "daemon/clock.h"
 #include "daemon/jobid.h"
@@ -126,7 +127,7 @@ static bool read_job(struct dwb_http_exchange *exchange, char job[DWB_JOB_ID_MAX
 {
     size_t length;
     const char *body = dwb_http_body(exchange, &length);
-    json_t *document = json_loadb(body ? body : "", length, JSON_REJECT_DUPLICATES, NULL);
+    json_t *document = dwb_json_memory_load(body ? body : "", length, JSON_REJECT_DUPLICATES, NULL);
     const char *id = json_string_value(json_object_get(document, "job"));
     bool is_one = id && json_object_size(document) == 1;
     bool is_id = is_one && dwb_jobid_valid(id);

@@ -42,7 +42,8 @@ json_t *dwb_api_jobs_object(const struct dwb_api *api, const struct dwb_job_row 
         "queue_position", status.position ? json_integer((json_int_t)status.position) : json_null(),
         "progress", status.running ? progress_object(&status.totals) : json_null());
     if (job && with_spec)
-        json_object_set_new(job, "spec", dwb_json_memory_load(row->spec, strlen(row->spec), 0));
+        json_object_set_new(job, "spec",
+                            dwb_json_memory_load(row->spec, strlen(row->spec), 0, NULL));
     return job;
 }
 

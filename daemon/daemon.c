@@ -155,7 +155,7 @@ static int restore_result(const struct dwb_job_row *row, void *userdata)
 
     if (dwb_store_get_result(daemon->store, row->id, &text) < 0)
         return 0;
-    json_t *document = dwb_json_memory_load(text, strlen(text), 0);
+    json_t *document = dwb_json_memory_load(text, strlen(text), 0, NULL);
     on_result(document, daemon);
     json_decref(document);
     return 0;

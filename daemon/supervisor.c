@@ -422,7 +422,7 @@ static int on_known(uint32_t layer, uint32_t replicate, const char *line, void *
     if (layer >= run->spec->n_layers || dwb_schedule_have(run->schedule, layer, replicate) < 0)
         return 0;
     dwb_json_memory_begin();
-    end.document = dwb_json_memory_load(line, strlen(line), 0);
+    end.document = dwb_json_memory_load(line, strlen(line), 0, NULL);
     if (!end.document && dwb_json_memory_was_short())
         return -ENOMEM;
     dwb_records_check(&end, &run->spec->layers[layer], replicate, &record);

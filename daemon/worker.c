@@ -144,7 +144,7 @@ static void take_line(struct dwb_worker *worker)
 {
     dwb_json_memory_begin();
     json_t *document =
-        dwb_json_memory_load(worker->line, worker->line_length, JSON_REJECT_DUPLICATES);
+        dwb_json_memory_load(worker->line, worker->line_length, JSON_REJECT_DUPLICATES, NULL);
     const char *type = json_string_value(json_object_get(document, "type"));
 
     if (!document && dwb_json_memory_was_short())
